@@ -1,0 +1,223 @@
+"""Speed and fidelity of the spectrogram codec: `python benchmarks/codec.py [--quick] [AUDIO ...]`.
+
+Clips: the given files, else those below EMORIFF_REAL_DATA (or ../shared/real) and three songs of data/wav.
+Fidelity is measured round trip, audio -> picture -> audio -> picture, against Riffusion's way back written with
+numpy and librosa: dense least squares for the mels, then 32 Griffin-Lim iterations with momentum 0.99 on the
+17,640-point FFT. Speed is CPU time of one thread for 10 s of audio, the best of several runs, against a plain
+librosa + Pillow version and against the floor: the decoder alone, and the Fourier transforms alone.
+"""
+
+import os
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pandas as pd
+import scipy.linalg
+import soundfile
+from PIL import Image
+from scipy import fft
+
+from tasks import inverse, spectrogram
+from tasks.params import DecodeParams
+from tasks.picture import RIFFUSION, Picture
+
+ROOT = Path(__file__).parent.parent
+RATE, HOP, SEED = 44100, 441, 1
+TEN_SECONDS, TILE = 10 * RATE, 511 * HOP
+OURS = {
+    "ours: PGHI + 8": DecodeParams(method="pghi", iterations=8),
+    "ours: PGHI + 16": DecodeParams(method="pghi", iterations=16),
+    "ours: PGHI + 32": DecodeParams(method="pghi", iterations=32),
+    "ours: random + 32": DecodeParams(method="griffin_lim", iterations=32),
+}
+
+
+def clips(given: list[Path]) -> list[Path]:
+    """Audio files to measure on."""
+    real = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
+    found = sorted(path for path in real.rglob("*") if path.suffix in (".mp3", ".ogg", ".wav"))
+    return given or found + sorted((ROOT / "data" / "wav").glob("*.wav"))[:60:20]
+
+
+def excerpt(path: Path, n_samples: int) -> np.ndarray:
+    """Mono int16-scale samples [N] from the middle of the file, or fewer where it is shorter."""
+    waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples = spectrogram.choose_channel(spectrogram.int16_samples(waveform.T, rate, RATE), "mix")[0]
+    start = max(0, (len(samples) - n_samples) // 2)
+    return samples[start : start + n_samples]
+
+
+def riffusions_waveform(picture: Picture) -> np.ndarray:
+    """The reference way back: float32 [1, N]."""
+    bank = librosa.filters.mel(sr=RATE, n_fft=17640, n_mels=512, fmin=0, fmax=10000, htk=True, norm=None)
+    mels = spectrogram.mels_from_pixels(picture)[0].T
+    magnitudes = np.maximum(scipy.linalg.lstsq(bank, mels, lapack_driver="gelsy")[0], 0)
+    waveform = librosa.griffinlim(
+        magnitudes, n_iter=32, hop_length=HOP, win_length=4410, momentum=0.99, init="random", random_state=SEED
+    )
+    return (waveform * (inverse.PEAK / max(np.abs(waveform).max(), 1)))[None].astype(np.float32)
+
+
+def fidelity(paths: list[Path], with_reference: bool) -> pd.DataFrame:
+    """One row a method: the mean over the clips."""
+    methods: dict[str, Callable[[Picture], np.ndarray]] = {
+        name: lambda picture, decode=decode: inverse.waveform_from_picture(picture, decode, SEED)
+        for name, decode in OURS.items()
+    }
+    if with_reference:
+        methods = {"Riffusion (least squares)": riffusions_waveform} | methods
+    rows = []
+    for path in paths:
+        original = excerpt(path, TILE)
+        picture = spectrogram.encode(original[None] / 32768, RATE, RIFFUSION)
+        for name, decode in methods.items():
+            started = time.process_time()
+            waveform = decode(picture)
+            seconds = time.process_time() - started
+            measured = distances(picture, original, waveform[0])
+            rows.append({"method": name, "clip": path.name, **measured, "CPU s": seconds})
+    return pd.DataFrame(rows)
+
+
+def distances(picture: Picture, original: np.ndarray, waveform: np.ndarray) -> dict[str, float]:
+    """How far the decoded waveform is from the picture (first two) and from the original audio (last two).
+
+    Level is left out, by the gain that fits the mels best: both ways back scale what would clip.
+    """
+    again = spectrogram.encode(waveform[None], RATE, RIFFUSION)
+    before, after = spectrogram.mels_from_pixels(picture), spectrogram.mels_from_pixels(again)
+    gain = (before * after).sum() / np.square(after).sum()
+    after, waveform = after * gain, waveform * gain
+    sounds = (original[: len(waveform)] / 32768, waveform)
+    spectra = [decibels(sound) for sound in sounds]
+    cepstra = [librosa.feature.mfcc(y=sound, sr=RATE, n_mfcc=14, n_mels=80, fmax=10000)[1:] for sound in sounds]
+    return {
+        "mel error dB": 20 * np.log10(np.linalg.norm(after - before) / np.linalg.norm(before)),
+        "pixel MAE": np.abs(picture.pixels.astype(int) - again.pixels).mean(),
+        "log-spectral dB": np.sqrt(np.square(spectra[0] - spectra[1]).mean(axis=0)).mean(),
+        "mel-cepstral": np.sqrt(2 * np.square(cepstra[0] - cepstra[1]).sum(axis=0)).mean() / 10,
+    }
+
+
+def decibels(waveform: np.ndarray) -> np.ndarray:
+    """STFT level to 10 kHz in dB, no lower than 80 dB below the loudest."""
+    magnitudes = np.abs(librosa.stft(waveform.astype(np.float32), n_fft=2048))[: 10000 * 2048 // RATE]
+    return librosa.amplitude_to_db(magnitudes, ref=1.0, top_db=80)
+
+
+def cpu_ms(work: Callable[[], object], runs: int) -> float:
+    """CPU milliseconds of the fastest run."""
+    work()
+    times = []
+    for _ in range(runs):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return 1000 * min(times)
+
+
+def speed(path: Path, runs: int) -> pd.DataFrame:
+    """CPU milliseconds per 10 s: ours, plain librosa + Pillow, the floor."""
+    samples = excerpt(path, TEN_SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        mp3, png = Path(folder) / "clip.mp3", Path(folder) / "picture.png"
+        soundfile.write(mp3, samples / 32768, RATE)
+        picture = spectrogram.encode(samples[None] / 32768, RATE, RIFFUSION)
+        plain = plain_pixels(samples)
+        decode = cpu_ms(lambda: soundfile.read(mp3, dtype="float32"), runs)
+        tile = spectrogram.tiles(picture, RIFFUSION)[0][1]
+        rows = {
+            "ours": {
+                "decode": decode,
+                "pixels": cpu_ms(lambda: spectrogram.encode(samples[None] / 32768, RATE, RIFFUSION), runs),
+                "PNG": cpu_ms(lambda: spectrogram.save(picture, png), runs),
+                "back (10 s)": cpu_ms(lambda: inverse.waveform_from_picture(picture, OURS["ours: PGHI + 8"], SEED), 3),
+                "back (tile)": cpu_ms(lambda: inverse.waveform_from_picture(tile, OURS["ours: PGHI + 8"], SEED), 3),
+            },
+            "plain librosa + Pillow": {
+                "decode": cpu_ms(lambda: librosa.load(mp3, sr=RATE), 3),
+                "pixels": cpu_ms(lambda: plain_pixels(samples), 2),
+                "PNG": cpu_ms(lambda: Image.fromarray(plain).convert("RGB").save(png), 2),
+            },
+            "floor": {"decode": decode, "pixels": cpu_ms(lambda: transforms_alone(samples), runs), "PNG": 0.0},
+        }
+    table = pd.DataFrame(rows).T
+    table.insert(3, "sum", table[["decode", "pixels", "PNG"]].sum(axis=1))
+    return table
+
+
+def plain_pixels(samples: np.ndarray) -> np.ndarray:
+    """What one writes with librosa at hand: uint8 [512, T]."""
+    mels = librosa.feature.melspectrogram(
+        y=samples, sr=RATE, n_fft=17640, win_length=4410, hop_length=HOP, pad_mode="reflect", power=1.0,
+        n_mels=512, fmin=0, fmax=10000, htk=True, norm=None,
+    )  # fmt: skip
+    return (255 - 255 * (mels / mels.max()) ** 0.25).astype(np.uint8)[::-1]
+
+
+def transforms_alone(samples: np.ndarray) -> None:
+    """The windowed real FFTs of 10 s, in the block size that is fastest here, and nothing else."""
+    for frames in spectrogram.windowed_frames(samples, RIFFUSION):
+        fft.rfft(frames, 17640)
+
+
+def render_many(wav_and_count: tuple[Path, int]) -> int:
+    """Render so many segments as the stage does; peak memory of this process in KiB."""
+    wav, count = wav_and_count
+    row = {"song_id": 1, "start_seconds": 0.0, "length_seconds": 10.0, "start_sample": 0, "n_samples": TEN_SECONDS}
+    rows = [row | {"segment": index, "padded": False} for index in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        spectrogram.render_song(wav, rows, RIFFUSION, Path(folder), SEED)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def scaling(path: Path, count: int) -> Iterator[str]:
+    """Wall time of the stage's work with one and two processes, and its memory with more segments."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "clip.wav"
+        soundfile.write(wav, np.resize(excerpt(path, TEN_SECONDS), TEN_SECONDS) / 32768, RATE, subtype="PCM_16")
+        walls = {}
+        for workers in (1, 2):
+            with context.Pool(workers) as pool:
+                pool.map(render_many, [(wav, 2)] * workers, chunksize=1)  # start and compile
+                started = time.perf_counter()
+                pool.map(render_many, [(wav, count // 8)] * 8, chunksize=1)
+                walls[workers] = time.perf_counter() - started
+        gain = walls[1] / walls[2]
+        yield f"{count} segments: 1 worker {walls[1]:.2f} s, 2 workers {walls[2]:.2f} s: {gain:.2f} times (bar 1.8)"
+        with context.Pool(1) as pool:
+            few, many = pool.map(render_many, [(wav, 5), (wav, count)], chunksize=1)
+        yield f"peak memory of a worker: {few / 1024:.0f} MiB after 5 segments, {many / 1024:.0f} after {count} more"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("audio", nargs="*", type=Path)
+    parser.add_argument("--quick", action="store_true", help="without the reference way back, which takes 10 s a clip")
+    arguments = parser.parse_args()
+    paths = clips(arguments.audio)
+    table = speed(paths[0], runs=20)
+    print(f"CPU ms for 10 s of audio, one thread ({paths[0].name})\n{table.round(1).to_string()}")
+    total = table["sum"]
+    print(f"forward: {total['ours'] / total['floor']:.2f} times the floor (bar 1.5),")
+    print(f"{total['plain librosa + Pillow'] / total['ours']:.1f} times faster than plain librosa (bar 4);")
+    print(f"back: {table['back (10 s)']['ours'] / 1000:.2f} CPU s (bar 2)")
+    print(*scaling(paths[0], 80), sep="\n")
+    results = fidelity(paths, not arguments.quick)
+    means = results.groupby("method", sort=False).mean(numeric_only=True)
+    print(f"round trip, mean of {results['clip'].nunique()} clips of up to 5.1 s\n{means.round(2).to_string()}")
+
+
+if __name__ == "__main__":
+    main()

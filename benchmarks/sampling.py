@@ -1,0 +1,102 @@
+"""Seams, speed and repeatability of sampling: `python benchmarks/sampling.py [MODEL] [--pieces N] [--tiles N]`.
+
+Seams: the spectral flux (mean absolute change from one picture column to the next) where windows begin or end,
+against elsewhere, for pieces made by overlapping windows and, for comparison, by gluing independent tiles. A
+ratio of 1 means that the seam is no more of a change than the music is; the interval is a bootstrap over pieces.
+Elsewhere means other columns at the same place of the VAE's grid: a small VAE's pictures change more where one
+latent ends and the next begins (printed too), seam or not.
+Speed: seconds a tile for each sampler on one thread. Repeatability: pixels that differ when a clip is made alone
+and in a batch.
+"""
+
+import os
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tasks import sampling, windows
+from tasks.diffusion import Model
+from tasks.params import GenerateParams, load
+
+ROOT = Path(__file__).parent.parent
+
+
+def flux(pictures: np.ndarray) -> np.ndarray:
+    """Change at each border between columns, float [n, columns - 1]."""
+    return np.abs(np.diff(pictures.astype(np.float32), axis=-1)).mean(axis=1)
+
+
+def seam_ratio(pictures: np.ndarray, seams: np.ndarray, scale: int) -> tuple[float, float, float]:
+    """Mean flux at the seams over the mean at other borders of latents, and its 95 % interval."""
+    change = flux(pictures)
+    elsewhere = np.setdiff1d(np.arange(scale - 1, change.shape[1], scale), seams)
+    at_seams, at_rest = change[:, seams].mean(axis=1), change[:, elsewhere].mean(axis=1)
+    rows = np.random.default_rng(0).integers(0, len(change), (2000, len(change)))
+    draws = at_seams[rows].mean(axis=1) / at_rest[rows].mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(at_seams.mean() / at_rest.mean()), float(low), float(high)
+
+
+def show_seams(model: Model, params: GenerateParams, n_pieces: int, n_tiles: int) -> None:
+    side = model.resolution
+    prompts = [params.prompts[index % len(params.prompts)] for index in range(n_pieces)]
+    long = sampling.generate_long(model, prompts, range(n_pieces), params, n_tiles * model.width)
+    parts = [
+        sampling.generate_pictures(model, prompts, range(index * n_pieces, (index + 1) * n_pieces), params)
+        for index in range(n_tiles)
+    ]
+    glued_seams = np.arange(1, n_tiles) * side - 1
+    starts = windows.starts(n_tiles * model.width, model.width, params.overlap)[1:]
+    ends = [first + model.width for first in starts[:-1]]
+    borders = np.unique([latent * model.scale - 1 for latent in [*starts, *ends] if latent < n_tiles * model.width])
+    print(f"spectral flux at seams / elsewhere, {n_pieces} pieces of {n_tiles} tiles (95 % interval)")
+    for name, pictures, seams in (
+        ("overlapping windows", long, borders),
+        ("glued tiles", np.concatenate(parts, axis=-1), glued_seams),
+    ):
+        value, low, high = seam_ratio(pictures, seams, model.scale)
+        print(f"  {name:22} {value:.2f} ({low:.2f} to {high:.2f})")
+    change = flux(parts[0]).mean(axis=0)
+    grid = change[model.scale - 1 :: model.scale].mean() / change.mean()
+    print(f"  {'inside single tiles':22} {grid:.2f} (borders of latents / all columns)")
+
+
+def show_speed(model: Model, params: GenerateParams) -> None:
+    print(f"seconds a tile, {params.steps} steps, batch {params.batch}, one thread")
+    for scheduler in ("ddim", "dpm_solver", "euler"):
+        changed = params.model_copy(update={"scheduler": scheduler})
+        started = time.perf_counter()
+        sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), changed)
+        print(f"  {scheduler:22} {(time.perf_counter() - started) / params.batch:.3f}")
+
+
+def show_repeatability(model: Model, params: GenerateParams) -> None:
+    together = sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), params)
+    alone = np.concatenate([sampling.generate_pictures(model, ["happy"], [seed], params) for seed in range(4)])
+    difference = np.abs(together[:4].astype(int) - alone)
+    print(f"alone against in a batch of {params.batch}: {(difference > 0).mean():.2%} of the pixels differ, ", end="")
+    print(f"by at most {difference.max()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", type=Path, default=ROOT / "models" / "ours")
+    parser.add_argument("--pieces", type=int, default=20)
+    parser.add_argument("--tiles", type=int, default=4)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    params = load(ROOT / "params.yaml").generate
+    model = sampling.load_pipeline(arguments.model)
+    show_seams(model, params, arguments.pieces, arguments.tiles)
+    show_speed(model, params)
+    show_repeatability(model, params)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Verbs: one Prefect flow a stage, wiring only."""

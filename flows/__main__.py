@@ -1,0 +1,234 @@
+"""The command line `emoriff` (also `python -m flows`): one command a stage, and tools for people."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tasks.errors import EmoriffError
+
+HELP = """Music of an emotion from a fine-tuned Riffusion: a reproducible, measured pipeline.
+
+`emoriff repro` runs what has to run (DVC decides), `emoriff why` says beforehand what and because of what.
+Every knob is in params.yaml: `emoriff params` explains them, `emoriff use PROFILE` chooses a whole set.
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+stage_help = "Stages (each a Prefect flow; `emoriff repro` calls them in order)"
+Experiment = Annotated[str, typer.Option(help="experiment of params.yaml, or base")]
+
+
+def _stage(name: str, help_text: str) -> None:
+    @app.command(name, help=help_text, rich_help_panel=stage_help)
+    def command() -> None:
+        from flows.run import stage
+
+        stage(name)
+
+
+_stage("download", "Fetch, check and unpack the sources -> data/raw")
+_stage("convert", "MP3 and other audio -> 44.1 kHz WAV in data/wav")
+_stage("segment", "10 s windows as rows -> data/segments")
+_stage("label", "Annotations -> checked, corrected labels and splits in data/labels")
+_stage("spectrogram", "WAV -> mel spectrogram pictures in data/spectrograms")
+_stage("dataset", "Pictures joined to their emotion -> data/dataset")
+_stage("base", "The base model -> models/base")
+
+
+@app.command(rich_help_panel=stage_help)
+def train(experiment: Annotated[str, typer.Argument(help="name of an experiment of params.yaml")]) -> None:
+    """Fine-tune the base model by DreamBooth -> models/EXPERIMENT."""
+    from flows.run import stage
+
+    stage("train", experiment)
+
+
+@app.command(rich_help_panel=stage_help)
+def generate(
+    prompt: Annotated[str | None, typer.Argument(help="an emotion: one clip for you; without it, the stage")] = None,
+    experiment: Experiment = "ours",
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="length (s)")] = 5.12,
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another piece")] = 0,
+    to: Annotated[str | None, typer.Option(help="second emotion: glide from PROMPT to it")] = None,
+    like: Annotated[Path | None, typer.Option(help="vary this audio clip or spectrogram picture")] = None,
+    strength: Annotated[float, typer.Option(min=0.05, max=1, help="with --like: how far from it")] = 0.6,
+    out: Annotated[Path, typer.Option(help="folder for the clip")] = Path("clips"),
+) -> None:
+    """Generate music. With PROMPT: one clip to hear; without: all clips of an experiment (the stage)."""
+    if prompt is None:
+        from flows.run import stage
+
+        stage("generate", experiment)
+        return
+    from tasks.params import load
+    from tasks.request import generate_clip
+
+    row = generate_clip(prompt, experiment, load(), seconds, seed, out, to, like, strength)
+    for name in ("png", "wav", "listening"):
+        typer.echo(out / row[name])
+
+
+_stage("evaluate", "Judge the generated clips -> reports/metrics.json")
+_stage("report", "The page -> reports/index.html")
+
+
+@app.command(rich_help_panel="Run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def repro(context: typer.Context) -> None:
+    """Run every stage whose inputs changed (`dvc repro`, further arguments are passed to it)."""
+    from flows.repro import repro as run
+
+    raise typer.Exit(run(context.args))
+
+
+@app.command(rich_help_panel="Run")
+def use(
+    profile: Annotated[str, typer.Argument(help="demo, thesis, folder, or another file of profiles/")],
+    path: Annotated[Path | None, typer.Argument(help="with `folder`: your folder of audio")] = None,
+    labels: Annotated[Path | None, typer.Option(help="with `folder`: CSV with song_id, valence, arousal")] = None,
+    scale: Annotated[tuple[float, float], typer.Option(help="with `folder`: lowest and highest rating")] = (
+        1,
+        9,
+    ),
+) -> None:
+    """Write a profile into params.yaml (what differs from a profile in the old file is kept beside it)."""
+    from tasks.profiles import use_profile
+
+    for line in use_profile(profile, path, labels, scale):
+        typer.echo(line)
+
+
+@app.command(rich_help_panel="Run")
+def why(
+    stage: Annotated[str | None, typer.Option(help="only this stage, in detail")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Tell what would run again and because of what, before running it."""
+    from tasks.why import explain
+
+    typer.echo(explain(Path(), stage, as_json))
+
+
+@app.command(rich_help_panel="Look")
+def lineage(
+    file: Annotated[Path | None, typer.Argument(help="any artifact: a WAV, a model, a spectrogram, a metric")] = None,
+    downstream: Annotated[str | None, typer.Option(help="song id: all that was ever made from it")] = None,
+    form: Annotated[str, typer.Option("--format", help="tree, json, prov, or crate")] = "tree",
+    out: Annotated[Path | None, typer.Option(help="with --format crate: folder to write")] = None,
+) -> None:
+    """From an artifact back to songs, parameters, code and base model; or from a song forward."""
+    from tasks.lineage import show
+
+    typer.echo(show(Path(), file, downstream, form, out))
+
+
+@app.command(rich_help_panel="Look")
+def labels(
+    folder: Annotated[Path, typer.Argument(help="any folder with DEAM's annotation files, at any depth")],
+    scheme: Annotated[str, typer.Option(help="quadrants, five or clusters")] = "quadrants",
+    published: Annotated[bool, typer.Option(help="keep the published values, swap and all")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Counts per class, the swap check per part, and what was refused."""
+    from tasks.labels import look
+    from tasks.params import load_or_demo
+
+    values = load_or_demo()
+    typer.echo(look(folder, values.label, scheme, published, as_json, values.seed))
+
+
+@app.command(rich_help_panel="Look")
+def params() -> None:
+    """Every parameter with meaning, unit, range, default (the demo's) and present value."""
+    from tasks.profiles import table
+
+    typer.echo(table())
+
+
+@app.command(rich_help_panel="Look")
+def doctor() -> None:
+    """Versions, disk, memory, ffmpeg, GPU, and whether the sources and the hub can be reached."""
+    from flows.doctor import examine
+
+    raise typer.Exit(examine())
+
+
+@app.command(rich_help_panel="Tools")
+def encode(
+    audio: Annotated[Path, typer.Argument(help="WAV, MP3 or other audio")],
+    png: Annotated[Path, typer.Argument(help="picture to write")],
+    channel: Annotated[str | None, typer.Option(help="left, right, mix or stereo; default: as in params.yaml")] = None,
+    tile: Annotated[bool, typer.Option(help="cut tiles instead of one picture of the whole file")] = False,
+) -> None:
+    """Audio -> spectrogram picture, as Riffusion has it."""
+    from tasks.codec import encode_file
+    from tasks.params import load_or_demo
+
+    values = load_or_demo().spectrogram
+    values = values.model_copy(update={"channel": channel}) if channel else values
+    for path in encode_file(audio, png, values, tile):
+        typer.echo(path)
+
+
+@app.command(rich_help_panel="Tools")
+def decode(
+    png: Annotated[Path, typer.Argument(help="spectrogram picture, Riffusion's too")],
+    audio: Annotated[Path, typer.Argument(help="audio to write: .wav, .mp3 or .ogg")],
+    seed: Annotated[int, typer.Option(help="of the first phases")] = 0,
+    method: Annotated[str, typer.Option(help="pghi, or griffin_lim as the reference")] = "pghi",
+    iterations: Annotated[int, typer.Option(help="Griffin-Lim iterations")] = 16,
+) -> None:
+    """Spectrogram picture -> audio (WAV, MP3 or OGG by the ending)."""
+    from tasks.codec import decode_file
+    from tasks.params import DecodeParams
+
+    decode_file(png, audio, DecodeParams.model_validate({"method": method, "iterations": iterations}), seed)
+    typer.echo(audio)
+
+
+@app.command("listening-test", rich_help_panel="Tools")
+def listening_test(
+    folder: Annotated[Path, typer.Argument(help="folder to make, or with --read the folder of answers")],
+    read: Annotated[bool, typer.Option(help="read answers (CSV) instead of making a test")] = False,
+    seed: Annotated[int, typer.Option(help="of the order and the choice of pairs")] = 0,
+) -> None:
+    """A blind listening test as a self-contained folder, and the reading of its answers."""
+    from tasks.listening import make, read_answers
+
+    typer.echo(read_answers(folder) if read else make(Path(), folder, seed))
+
+
+@app.command(rich_help_panel="Tools")
+def play(
+    host: Annotated[str, typer.Option(help="0.0.0.0 opens it to the network")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="of the page")] = 7860,
+) -> None:
+    """The playground in a browser (optional extra: pip install 'emoriff[play]')."""
+    from tasks.params import load
+    from tasks.playground import launch
+
+    launch(Path(), host, port, load())
+
+
+@app.command(rich_help_panel="Run")
+def serve(port: Annotated[int, typer.Option(help="of Prefect's server")] = 4200) -> None:
+    """Prefect server, worker and the deployments of prefect.yaml, on loopback, until Ctrl-C."""
+    from flows.serve import serve as run
+
+    raise typer.Exit(run(port))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run a command; an error of ours is a message, not a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        return app(arguments, prog_name="emoriff")
+    except EmoriffError as error:
+        if os.environ.get("EMORIFF_TRACEBACK"):
+            raise
+        print(f"emoriff: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

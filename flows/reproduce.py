@@ -1,0 +1,107 @@
+"""What deployments run: `emoriff repro` by schedule, a retraining from scratch, an experiment on demand.
+
+The stages' own flows appear beside it in Prefect's UI, because they report to the same server.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from flows.repro import COLUMNS, environment
+from flows.run import TIMINGS
+from tasks.cache import LOCAL
+from tasks.errors import EmoriffError
+from tasks.files import sha256
+
+FAILURES = LOCAL / "failures.jsonl"
+
+
+def report_failure(flow: Any, flow_run: Any, state: Any) -> None:
+    """Note a failed run in .emoriff/failures.jsonl and, where EMORIFF_WEBHOOK is set, post it there."""
+    record = {"flow": flow.name, "run": flow_run.name, "state": state.name, "message": state.message}
+    line = json.dumps(record | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
+    FAILURES.parent.mkdir(parents=True, exist_ok=True)
+    with FAILURES.open("a") as file:
+        file.write(line + "\n")
+    address = os.environ.get("EMORIFF_WEBHOOK")
+    if address:
+        request = urllib.request.Request(address, line.encode(), {"Content-Type": "application/json"})
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+@flow(name="reproduce", on_failure=[report_failure], on_crashed=[report_failure])
+def reproduce(targets: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
+    """`emoriff repro` (of some stages only, where `targets` names them).
+
+    `fresh` computes although the caches know the answer, and so checks that the results repeat:
+    a retraining that gives other bytes shows as a changed dvc.lock.
+    """
+    variables = {"EMORIFF_FRESH": "1"} if fresh else {}
+    force = ["--force"] if fresh else []
+    before = sha256(Path("dvc.lock")) if Path("dvc.lock").is_file() else None
+    command([sys.executable, "-m", "flows", "repro", *force, *(targets or [])], variables)
+    after = sha256(Path("dvc.lock"))
+    show_results()
+    return {"dvc_lock": after, "changed": before != after}
+
+
+@flow(name="experiment", on_failure=[report_failure], on_crashed=[report_failure])
+def experiment(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """`dvc exp run` with changed parameters, e.g. {"train.experiments.ours.steps": 500}; kept under `name`."""
+    options = [word for key, value in changes.items() for word in ("-S", f"{key}={json.dumps(value)}")]
+    command([sys.executable, "-m", "dvc", "exp", "run", "--name", name, *options], {})
+    show_results()
+    return {"experiment": name, "dvc_lock": sha256(Path("dvc.lock"))}
+
+
+def command(words: list[str], variables: dict[str, str]) -> None:
+    """Run a program and pass its lines on; its last lines become the error when it fails."""
+    process = subprocess.Popen(
+        words, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    lines: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines = [*lines[-39:], line]
+        print(line, end="", flush=True)
+    if process.wait():
+        raise EmoriffError(
+            f"the run ended with status {process.returncode}",
+            where=" ".join(words[1:]),
+            got="\n" + "".join(lines),
+            todo="mend what the last lines say and run it again: finished work is kept",
+        )
+
+
+def show_results() -> None:
+    """The outcome in Prefect's UI: counts a stage, the table of measures, links to page and pictures."""
+    timings = json.loads(TIMINGS.read_text()) if TIMINGS.is_file() else {"stages": {}}
+    rows = [{"stage": name, **values} for name, values in timings["stages"].items()]
+    create_table_artifact(rows, key="stages", description="What each stage did when it ran last")
+    metrics = Path("reports/metrics.json")
+    if metrics.is_file():
+        create_markdown_artifact(markdown_table(json.loads(metrics.read_text())), key="measures")
+    page = Path("reports/index.html")
+    if page.is_file():
+        create_link_artifact(page.resolve().as_uri(), key="report", link_text="the page with pictures and sound")
+
+
+def markdown_table(metrics: dict[str, Any]) -> str:
+    """Measures of every experiment with their intervals, as Markdown."""
+    lines = ["| experiment | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for name, measures in metrics["experiments"].items():
+        cells = []
+        for key in COLUMNS:
+            measure = measures.get(key) or {}
+            value, low, high = (measure.get(part) for part in ("value", "low", "high"))
+            cells.append("-" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}], n = {measure['n']}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

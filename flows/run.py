@@ -1,0 +1,180 @@
+"""How a stage runs: lock, server, flow, record. The flows themselves say only what is done to what."""
+
+import json
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from flows import server
+from flows.progress import Progress
+from tasks import runs
+from tasks.cache import LOCAL, Cache
+from tasks.files import write_json, write_text
+from tasks.locks import lock
+from tasks.params import Params, load
+
+TIMINGS = Path("reports") / "timings.json"
+
+
+def tell(message: str) -> None:
+    """A plain line for the person at the terminal or the night's log."""
+    print(message, flush=True)
+
+
+def stage(name: str, argument: str | None = None) -> None:
+    """Run the flow of stage `name` (of one experiment, where there is one each), locked and recorded."""
+    label = f"{name}@{argument}" if argument else name
+    params = load()
+    quieten()
+    stop_with(server.watched())
+    with (
+        lock(LOCAL / "locks" / f"{label}.lock", wait=True, tell=tell),
+        runs.recorded(Path(), name, argument) as summary,
+    ):
+        server.ensure(tell)
+        started = time.time()
+        flow = flow_of(name).with_options(task_runner=task_runner(params))
+        state = flow(params, *([argument] if argument else []), return_state=True)
+        summary.update(state.result())
+        summary["flow_run"] = str(state.state_details.flow_run_id)
+        seconds = time.time() - started
+    del summary["flow_run"]
+    record_timing(label, seconds, summary)
+    tell(f"{label}: {summary_line(summary)} in {seconds:.0f} s")
+
+
+def stop(*_: object) -> None:
+    """End at once, worker processes too: files are whole or absent, so nothing needs to be tidied up."""
+    for child in psutil.Process().children(recursive=True):
+        if not {"flows.server", "server"} & set(child.cmdline()):  # Prefect's server sees to its own end
+            child.kill()
+    os._exit(128 + signal.SIGTERM)
+
+
+def stop_with(pid: int) -> None:
+    """Stop when process `pid` (DVC's) has ended: nobody would take what this stage makes."""
+
+    def watch() -> None:
+        while psutil.pid_exists(pid):
+            time.sleep(1)
+        stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def quieten() -> None:
+    """Silence what libraries tell and nobody here can act on; errors still speak."""
+    import logging
+
+    os.environ.update(TRANSFORMERS_VERBOSITY="error", DIFFUSERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
+    for name in ("bitsandbytes", "dvclive", "dvc", "torch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def flow_of(name: str) -> Any:
+    """The Prefect flow of a stage (flows/NAME.py has a flow of that name)."""
+    from importlib import import_module
+
+    return getattr(import_module(f"flows.{name}"), name)
+
+
+def summary_line(summary: dict[str, int]) -> str:
+    """Counts as a person reads them."""
+    return ", ".join(f"{count} {what}" for what, count in summary.items() if count or what == "done")
+
+
+def run(name: str, items: list[Any], params: Params, parameters: Any) -> list[Any]:
+    """All items through the stage's Prefect tasks, a bucket each; Done in the items' order.
+
+    `parameters` is what the result depends on, and so the only part of the parameters in the cache key.
+    """
+    from prefect.futures import as_completed
+
+    from tasks import registry
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)  # Prefect's own handler waits for the work to end
+    keyed = [registry.keyed(name, item, parameters) for item in items]
+    task, shown = registry.task(name), Progress(name)
+    registry.PROGRESS.append(shown)
+    results: dict[str, Any] = {}
+    try:
+        futures = [task.submit(name, bucket) for bucket in registry.buckets(keyed, params.compute.buckets)]
+        for future in as_completed(futures):
+            for value in future.result():
+                done = registry.Done(**value)
+                results[done.id] = done
+            if not registry.TABLE[name].progress:
+                shown(len(results), len(items), "")
+    finally:
+        registry.PROGRESS.pop()
+        shown.close()
+    return [results[item.id] for item in items]
+
+
+def task_runner(params: Params) -> Any:
+    """Threads here (work goes to the process pool), or a Dask cluster: neither changes a byte."""
+    if params.compute.runner == "dask":
+        from prefect_dask import DaskTaskRunner
+
+        address = os.environ.get("EMORIFF_DASK_ADDRESS")
+        if address:
+            return DaskTaskRunner(address=address)
+        return DaskTaskRunner(
+            cluster_kwargs={
+                "n_workers": params.compute.workers,
+                "threads_per_worker": 1,
+                "dashboard_address": None,
+            }
+        )
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    return ThreadPoolTaskRunner(max_workers=params.compute.workers + 2)
+
+
+def counts(done: list[Any], **more: int) -> dict[str, int]:
+    """How many items there were, how many came from the cache."""
+    return {"done": len(done), "from cache": sum(one.cached for one in done), **more}
+
+
+def hashes(folder: Path, pattern: str = "*") -> dict[str, str]:
+    """Content hashes of a file, or of the files below a folder."""
+    if folder.is_file():
+        return {folder.name: Cache().md5(folder)}
+    return Cache().md5_of_folder(folder, pattern)
+
+
+def record_timing(label: str, seconds: float, summary: dict[str, int]) -> None:
+    """Keep what is not deterministic (seconds, machine, versions) out of the artifacts, for the page to load."""
+    with lock(LOCAL / "locks" / "timings.lock", wait=True, tell=tell):
+        try:
+            timings = json.loads(TIMINGS.read_text())
+        except (OSError, ValueError):
+            timings = {}
+        timings.setdefault("stages", {})[label] = {"seconds": round(seconds, 1), **summary}
+        timings["machine"] = machine()
+        timings["versions"] = versions()
+        write_json(TIMINGS, timings)
+        write_text(TIMINGS.with_suffix(".js"), f"window.timings = {json.dumps(timings, sort_keys=True)};\n")
+
+
+def machine() -> dict[str, Any]:
+    """The machine, without its name."""
+    return {"system": platform.platform(), "processors": os.cpu_count(), "python": sys.version.split()[0]}
+
+
+PACKAGES = "prefect torch diffusers transformers accelerate bitsandbytes librosa pydub pandas pyarrow dvc numpy scipy"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that shape a result."""
+    from importlib.metadata import version
+
+    return {name: version(name) for name in PACKAGES.split()}

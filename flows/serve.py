@@ -1,0 +1,96 @@
+"""`emoriff serve`: Prefect's server and a worker on loopback, with the deployments of prefect.yaml."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from flows.run import tell
+from flows.server import LOCAL, START_SECONDS, answers, settings
+from tasks.errors import EmoriffError
+
+POOL = "emoriff"
+ZOMBIES = "crash runs whose worker was killed"
+
+
+def serve(port: int) -> int:
+    """Serve until Ctrl-C or until server or worker ends; the exit code."""
+    os.environ.update(settings() | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "EMORIFF_ROOT": str(Path.cwd())})
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    server = start_server(port)
+    try:
+        prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
+        prefect("work-pool", "set-concurrency-limit", POOL, "1")
+        prefect("--no-prompt", "deploy", "--all")
+        asyncio.run(clean_up_zombies())
+        tell(f"Prefect's UI: http://127.0.0.1:{port}   (Ctrl-C ends server and worker)")
+        worker = subprocess.Popen([sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL])
+        try:
+            return worker.wait()
+        finally:
+            worker.terminate()
+            worker.wait(timeout=30)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def start_server(port: int) -> subprocess.Popen[bytes]:
+    """The server, answering."""
+    with (LOCAL / "serve.log").open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            stdout=output,
+            stderr=output,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(os.environ["PREFECT_API_URL"]):
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise EmoriffError(
+                "Prefect's server does not start",
+                where=LOCAL / "serve.log",
+                todo=f"read that file's last lines; is port {port} taken? try --port {port + 1}",
+            )
+        time.sleep(0.5)
+    return server
+
+
+def prefect(*words: str) -> None:
+    """One command of Prefect's own command line; its output is the message when it fails."""
+    done = subprocess.run([sys.executable, "-m", "prefect", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise EmoriffError(f"prefect {' '.join(words)} failed", got=done.stdout + done.stderr)
+
+
+async def clean_up_zombies() -> None:
+    """The automation that Prefect's documentation gives: a run without a heartbeat for 90 s has crashed."""
+    from prefect.automations import Automation
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import EventTrigger, Posture
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        await Automation.aread(name=ZOMBIES)
+        return
+    except (ObjectNotFound, ValueError):
+        pass  # not there yet
+    ends = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Cancelled", "Crashed")}
+    trigger = EventTrigger(
+        after={"prefect.flow-run.heartbeat"},
+        expect={"prefect.flow-run.heartbeat", *ends},
+        match={"prefect.resource.id": ["prefect.flow-run.*"]},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=timedelta(seconds=90),
+    )
+    action = ChangeFlowRunState(
+        name=None, state=StateType.CRASHED, force=False, message="no heartbeat for 90 s: its worker was killed"
+    )
+    await Automation(name=ZOMBIES, trigger=trigger, actions=[action]).acreate()

@@ -1,0 +1,151 @@
+"""One local Prefect server for all stages of a run (loopback only); it also shows the UI meanwhile.
+
+`ensure` uses the server of PREFECT_API_URL where one answers, else starts ours: `python -m flows.server PORT`
+serves until every run that has put its process into .emoriff/prefect/server.json is gone.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tasks.errors import EmoriffError
+from tasks.files import write_json
+from tasks.locks import lock
+
+LOCAL = Path(".emoriff") / "prefect"
+STATE = LOCAL / "server.json"
+START_SECONDS = 120.0
+
+
+def settings() -> dict[str, str]:
+    """Prefect's settings for our runs: everything below .emoriff, calm logs, no telemetry."""
+    home = LOCAL.resolve()
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+
+
+def ensure(tell: Callable[[str], None]) -> str:
+    """The address of a Prefect API that answers; sets the environment for Prefect's import."""
+    for name, value in settings().items():
+        os.environ.setdefault(name, value)
+    given = os.environ.get("PREFECT_API_URL")
+    if given:
+        version = answers(given)
+        if version:
+            return given
+        tell(f"the Prefect server at {given} does not answer; this run uses a server of its own")
+    os.environ["PREFECT_API_URL"] = own()
+    return os.environ["PREFECT_API_URL"]
+
+
+def own() -> str:
+    """The address of our server, started when it does not run; it stays until this run has ended too."""
+    LOCAL.mkdir(parents=True, exist_ok=True)
+    with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
+        state = read_state()
+        if not state or not answers(state["url"]):
+            state = {"url": start(), "pids": []}
+        write_json(STATE, {"url": state["url"], "pids": sorted({*state["pids"], watched()})})
+        return str(state["url"])
+
+
+def read_state() -> dict[str, Any] | None:
+    """Address of our server and the processes it serves; None when there is none."""
+    try:
+        state: dict[str, Any] = json.loads(STATE.read_text())
+        return state if state["url"] and isinstance(state["pids"], list) else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def start() -> str:
+    """Start a server that lives while a process of its state file lives; wait until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    write_json(STATE, {"url": url, "pids": [os.getpid()]})
+    with (LOCAL / "server.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)],
+            stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise EmoriffError(
+                "Prefect's local server does not start", where=LOCAL / "server.log", todo="read that file's last lines"
+            )
+        time.sleep(0.2)
+    return url
+
+
+def answers(url: str, timeout: float = 5.0) -> str | None:
+    """The version of the API at `url`, or None when it does not answer in time."""
+    try:
+        with urllib.request.urlopen(f"{url}/admin/version", timeout=timeout) as response:
+            return str(json.load(response))
+    except (OSError, ValueError):
+        return None
+
+
+def watched() -> int:
+    """The process whose end ends the server: the outermost `dvc` or `emoriff` above us, or ourselves."""
+    names = {"dvc", "emoriff", "flows"}
+    above = [process for process in psutil.Process().parents() if names & words(process)]
+    return above[-1].pid if above else os.getpid()
+
+
+def words(process: psutil.Process) -> set[str]:
+    """The program's name and module, without folders."""
+    try:
+        return {Path(word).name for word in process.cmdline()[:3]}
+    except psutil.Error:
+        return set()
+
+
+def serve(port: int) -> None:
+    """Run the server until every process that uses it is gone."""
+    arguments = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    child = subprocess.Popen([sys.executable, "-m", *arguments], env=os.environ | settings())
+    try:
+        while child.poll() is None and not unused(port):
+            time.sleep(1)
+        time.sleep(3)  # let it store the last records
+    finally:
+        child.terminate()
+        child.wait(timeout=30)
+
+
+def unused(port: int) -> bool:
+    """Whether all processes have ended; if so the state file goes, so that no new run counts on this server."""
+    state = read_state()
+    if state and any(psutil.pid_exists(pid) for pid in state["pids"]):
+        return False
+    with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
+        state = read_state()
+        if state and any(psutil.pid_exists(pid) for pid in state["pids"]):
+            return False
+        if state and f":{port}/" in state["url"]:
+            STATE.unlink()
+        return True
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

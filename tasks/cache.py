@@ -1,0 +1,172 @@
+"""What was computed before, by content: item -> **key -> rows and files** -> the stage's folder.
+
+DVC decides per stage, this module per item (a song, a batch of clips). A key is the digest of the item's
+input bytes, the parameters and the source of the noun with all it imports here; an item is a hit when its
+record exists and every output file is there with the recorded hash, or can be put back from DVC's cache,
+which holds every output a finished stage ever had. Hashes are MD5, because DVC's cache is addressed by it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import CacheError
+from tasks.files import digest, replacing
+from tasks.imports import closure
+
+LOCAL = Path(".emoriff")
+log = logging.getLogger("emoriff.cache")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an item gave: its manifest rows, and its files with their MD5."""
+
+    rows: list[dict[str, Any]]
+    files: dict[str, str]
+
+
+@lru_cache
+def code_digest(module: str) -> str:
+    """Digest of the source of `module` (as "tasks.audio") and of all it imports from this project."""
+    file = Path(__file__).parent.parent / (module.replace(".", "/") + ".py")
+    root = file.parent.parent
+    sources = sorted(closure(file, root))
+    return digest([[path.relative_to(root).as_posix(), path.read_text()] for path in sources])
+
+
+def item_key(module: str, inputs: Any, parameters: Any) -> str:
+    """The key of one item: module and its code, the inputs' content, the parameters."""
+    return digest({"code": code_digest(module), "inputs": inputs, "module": module, "parameters": parameters})
+
+
+class Cache:
+    """Records by key and hashes by file state, in one SQLite file that threads and processes share."""
+
+    def __init__(self, local: Path = LOCAL, dvc_cache: Path = Path(".dvc/cache/files/md5")) -> None:
+        self.path = local / "cache.sqlite"
+        self.dvc_cache = dvc_cache
+        self._connections = threading.local()
+        try:
+            local.mkdir(parents=True, exist_ok=True)
+            self._execute("create table if not exists record (key text primary key, value text)")
+            self._execute("create table if not exists state (path text primary key, stat text, md5 text)")
+        except (OSError, sqlite3.Error) as error:
+            raise CacheError(
+                f"the cache cannot be used: {error}",
+                where=self.path,
+                expected="a readable and writable SQLite file",
+                todo="make room or give write permission; if the file is corrupt, remove it: "
+                "it only saves time, results do not depend on it",
+            ) from error
+
+    def _execute(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
+        if not hasattr(self._connections, "database"):
+            database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+            database.execute("pragma journal_mode = wal")
+            database.execute("pragma synchronous = normal")  # a lost record costs time, never truth
+            self._connections.database = database
+        return self._connections.database.execute(statement, values).fetchall()
+
+    def get(self, key: str) -> Record | None:
+        """The record of `key`, or None; always None where EMORIFF_FRESH asks for computing."""
+        if os.environ.get("EMORIFF_FRESH"):
+            return None
+        found = self._execute("select value from record where key = ?", (key,))
+        return Record(**json.loads(found[0][0])) if found else None
+
+    def put(self, key: str, record: Record) -> None:
+        """Remember `record` under `key`."""
+        text = json.dumps({"rows": record.rows, "files": record.files}, sort_keys=True)
+        self._execute("insert or replace into record values (?, ?)", (key, text))
+
+    def forget(self, key: str) -> None:
+        """Drop a record that proved stale."""
+        self._execute("delete from record where key = ?", (key,))
+
+    def md5(self, path: Path) -> str:
+        """MD5 of a file; read again only when its size, modification time or inode changed."""
+        stat = path.stat()
+        state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+        name = os.path.abspath(path)
+        found = self._execute("select stat, md5 from state where path = ?", (name,))
+        if found and found[0][0] == state:
+            return str(found[0][1])
+        value = md5_of(path)
+        self._execute("insert or replace into state values (?, ?, ?)", (name, state, value))
+        return value
+
+    def md5_of_folder(self, folder: Path, pattern: str = "*") -> dict[str, str]:
+        """MD5 of every file below `folder`, by relative name, sorted."""
+        paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+        return {path.relative_to(folder).as_posix(): self.md5(path) for path in paths}
+
+    def remember(self, key: str, rows: list[dict[str, Any]], files: Iterable[Path]) -> Record:
+        """Record what an item gave just now."""
+        record = Record(rows, {path.as_posix(): self.md5(path) for path in sorted(files)})
+        self.put(key, record)
+        return record
+
+    def intact(self, key: str) -> Record | None:
+        """The record of `key` when every file of it is in place with its hash, else None."""
+        record = self.get(key)
+        if record and all(self._fits(Path(name), md5) for name, md5 in record.files.items()):
+            return record
+        return None
+
+    def recall(self, key: str) -> Record | None:
+        """The record of `key`, missing or altered files put back from DVC's cache; None if one cannot be."""
+        record = self.get(key)
+        if record is None:
+            return None
+        for name, md5 in record.files.items():
+            if not self._fits(Path(name), md5) and not self._put_back(Path(name), md5):
+                self.forget(key)
+                return None
+        return record
+
+    def _fits(self, path: Path, md5: str) -> bool:
+        return path.is_file() and self.md5(path) == md5
+
+    def _put_back(self, path: Path, md5: str) -> bool:
+        stored = self.dvc_cache / md5[:2] / md5[2:]
+        if not stored.is_file():
+            return False
+        if md5_of(stored) != md5:
+            log.warning(
+                "corrupt cache entry %s (its bytes do not have its hash): removed; %s is made again",
+                stored,
+                path,
+            )
+            stored.unlink()
+            return False
+        with replacing(path) as temporary:
+            shutil.copyfile(stored, temporary)
+        return True
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of the file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
+    """Remove the files below `folder` that are not in `keep`, and folders left empty; what was removed."""
+    kept = {path.resolve() for path in keep}
+    orphans = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.resolve() not in kept]
+    for path in orphans:
+        path.unlink()
+    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()
+    return orphans

@@ -1,0 +1,56 @@
+"""Whole files through the codec, for the command line: audio file <-> **PNG**."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from tasks import audio as audio_files
+from tasks import inverse, spectrogram
+from tasks.decoding import Decoded, decode_with_ffmpeg
+from tasks.errors import AudioError, ParameterError
+from tasks.params import DecodeParams, SpectrogramParams
+
+
+def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -> list[Path]:
+    """The pictures written: `png` for the whole file (1 + floor(N / hop) columns), or its tiles.
+
+    Tiles are named `png` with _0, _1, ... Mono pictures have three equal channels, as Riffusion writes them.
+
+    Raises:
+        ParameterError: `png` does not end in .png (a lossy picture would be another spectrogram).
+        AudioError: no usable audio, or a waveform shorter than one window.
+    """
+    if png.suffix.lower() != ".png":
+        raise ParameterError("unknown kind of picture", where=png, expected="a name that ends in .png")
+    decoded = decoded_as_riffusion(audio)
+    try:
+        picture = spectrogram.encode(decoded.waveform, decoded.sample_rate_hz, params)
+    except AudioError as error:
+        raise AudioError(error.what, where=audio, expected=error.expected, got=error.got) from error
+    if not tile:
+        spectrogram.save(picture, png, three_channels=True)
+        return [png]
+    written = []
+    for index, (_, part) in enumerate(spectrogram.tiles(picture, params)):
+        written.append(png.with_name(f"{png.stem}_{index}.png"))
+        spectrogram.save(part, written[-1], three_channels=True)
+    return written
+
+
+def decoded_as_riffusion(audio: Path) -> Decoded:
+    """The file's waveform; MP3 by ffmpeg where there is one, because Riffusion decodes so.
+
+    libsndfile differs by one step of 16 bits here and there, and at the start of files cut out of a longer MP3.
+    """
+    if audio.suffix.lower() == ".mp3" and shutil.which("ffmpeg"):
+        with contextlib.suppress(AudioError):  # not what it seems: `decode` goes by content and says what is wrong
+            return decode_with_ffmpeg(audio, AudioError("not decoded yet"))
+    return audio_files.decode(audio)
+
+
+def decode_file(png: Path, audio: Path, decode: DecodeParams, seed: int) -> None:
+    """The picture as audio: 16-bit WAV, or MP3 or Opus by the name's ending; mono or stereo as the picture is."""
+    picture = spectrogram.load(png)
+    waveform = inverse.waveform_from_picture(picture, decode, seed)
+    write = audio_files.write_wav if audio.suffix.lower() == ".wav" else audio_files.write_listening
+    write(audio, waveform, picture.params.sample_rate_hz)

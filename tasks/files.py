@@ -1,0 +1,92 @@
+"""Files that are whole or absent: write to a temporary name, then rename; hashes of what is there."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import EmoriffError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEMPORARY = ".part-"  # files of a killed run carry it; `remove_temporaries` clears them
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` (same suffix) that becomes `target` when the block ends well.
+
+    On an error the temporary file is removed and `target` keeps its old bytes.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno in (28, 122, 30, 13):  # ENOSPC, EDQUOT, EROFS, EACCES
+            raise EmoriffError(
+                f"cannot write: {error.strerror}",
+                where=target,
+                expected=f"a writable disk (free here: {free_gib(target.parent):.2f} GiB)",
+                todo="free some space or give write permission, then run the same command again: finished work is kept",
+            ) from error
+        raise
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def free_gib(path: Path) -> float:
+    """Free space in GiB of the disk that holds `path`."""
+    return shutil.disk_usage(path).free / 2**30
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a killed run left half-written below `folder`."""
+    for path in sorted(folder.rglob(f"{TEMPORARY}*"), reverse=True):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """`target` holds `text` in UTF-8, whole or not at all."""
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """`target` holds `value` with sorted keys and a final newline; NaN is refused."""
+    write_text(target, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_parquet(target: Path, table: "pd.DataFrame") -> None:
+    """`target` holds `table` (no index); equal tables give equal bytes."""
+    with replacing(target) as temporary:
+        table.to_parquet(temporary, index=False, compression="zstd")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of the file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of `value` as canonical JSON: equal values give equal digests, whatever the key order."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seed_from(*parts: object) -> int:
+    """A seed in 0..2**32-1 from a stage's seed and the item's id, so that order changes no result."""
+    return int(digest([str(part) for part in parts])[:8], 16)

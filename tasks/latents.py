@@ -1,0 +1,81 @@
+"""Pictures through the VAE once, kept on disk by content: pictures -> **latents** -> training."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.files import digest, replacing, sha256
+from tasks.pictures import Example, read_picture, scaled
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The VAE's posterior of n pictures, scaled as the U-Net takes it: means and deviations float32 [n, c, h, w]."""
+
+    means: Any
+    deviations: Any
+
+    def sample(self, rows: Any, generator: Any) -> Any:
+        """A draw from the posterior of these rows, float32 [rows, c, h, w]."""
+        import torch
+
+        means = self.means[rows]
+        return means + self.deviations[rows] * torch.randn(means.shape, generator=generator)
+
+
+def vae_key(folder: Path) -> str:
+    """What the latents depend on beside the picture: the VAE's weights and configuration, however written."""
+    weights = {path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return digest([weights, {name: value for name, value in config.items() if not name.startswith("_")}])
+
+
+def encode(
+    vae: Any,
+    key: str,
+    examples: Sequence[Example],
+    resolution: int,
+    cache: Path,
+    progress: Callable[[int, int], None],
+) -> Latents:
+    """Latents of the examples, in their order; each picture is encoded alone, so its bits do not depend on others.
+
+    Args:
+        vae: an AutoencoderKL on its device.
+        key: `vae_key` of it.
+        cache: folder with one file a picture, named by content.
+        progress: called with pictures done and in all.
+    """
+    import torch
+
+    means, deviations = [], []
+    for index, example in enumerate(examples):
+        mean, deviation = encode_one(vae, key, example.path, resolution, cache)
+        means.append(mean)
+        deviations.append(deviation)
+        progress(index + 1, len(examples))
+    return Latents(torch.stack(means), torch.stack(deviations))
+
+
+def encode_one(vae: Any, key: str, picture: Path, resolution: int, cache: Path) -> tuple[Any, Any]:
+    """Mean and deviation [c, h, w] of one picture, from the cache when it is there."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    name = digest([key, sha256(picture), resolution])
+    path = cache / name[:2] / f"{name}.safetensors"
+    if not path.is_file():
+        pixels = torch.from_numpy(scaled(read_picture(picture, resolution))[None])
+        with torch.no_grad():
+            posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
+        scale = vae.config.scaling_factor
+        tensors = {
+            "mean": (posterior.mean[0].float() * scale).cpu().contiguous(),
+            "deviation": (posterior.std[0].float() * scale).cpu().contiguous(),
+        }
+        with replacing(path) as temporary:
+            save_file(tensors, temporary)
+    stored = load_file(path)
+    return stored["mean"], stored["deviation"]

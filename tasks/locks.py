@@ -1,0 +1,62 @@
+"""Locks that die with their process: one run of a stage at a time, also after a kill.
+
+`fcntl.flock` is released by the kernel when its holder ends, however it ends, so a lock is never left
+behind; the file that stays only tells who held it.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tasks.errors import LockError
+
+
+@contextmanager
+def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock at `path` for the block; who holds it is told once, then waited for.
+
+    Raises:
+        LockError: it is held and `wait` is false.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        told = False
+        while not _taken(file.fileno()):
+            if not wait:
+                raise LockError("another run holds the lock", where=path, got=holder(path), todo="wait for it to end")
+            if not told:
+                tell(f"waiting for another run: {holder(path)}")
+                told = True
+            time.sleep(0.2)
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "command": " ".join(psutil.Process().cmdline())[:200]}, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder(path: Path) -> str:
+    """Who wrote itself into the lock file last, and whether it lives."""
+    try:
+        record = json.loads(path.read_text())
+        alive = "running" if psutil.pid_exists(record["pid"]) else "ended"
+        return f"process {record['pid']} ({alive}): {record['command']}"
+    except (OSError, ValueError, KeyError):
+        return "a process that has not said its name yet"

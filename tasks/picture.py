@@ -1,0 +1,263 @@
+"""A spectrogram as a picture, with its parameters inside: spectrogram -> **PNG** -> spectrogram.
+
+Riffusion's EXIF tags travel in the eXIf chunk; what Riffusion has no tag for (form, top_db, loudness, the
+columns of a resized picture) is a JSON text chunk named `emoriff`. Both are optional when reading: missing
+values fall back to Riffusion's own, values that cannot be are an error.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
+
+from tasks.errors import ParameterError, PictureError
+from tasks.files import replacing
+from tasks.params import SpectrogramParams
+
+TEXT_KEY = "emoriff"
+
+# Riffusion's own values: what its pictures mean where a tag is missing.
+RIFFUSION = SpectrogramParams(
+    form="riffusion",
+    sample_rate_hz=44100,
+    step_ms=10,
+    window_ms=100,
+    padded_ms=400,
+    n_mels=512,
+    min_hz=0,
+    max_hz=10000,
+    power=0.25,
+    top_db=80.0,
+    channel="mix",
+    tiling="tiles",
+    tile_columns=512,
+    augment=[],
+)
+RIFFUSION_MAX_VALUE = 30e6  # what Riffusion assumes of a picture without the tag
+
+COLOUR_SPREAD = 16.0  # pixel values; a VAE leaves 1 to 5 between the channels of a grey picture
+
+STEREO_TAG, MAX_VALUE_TAG = 11005, 11080
+TAGS = {
+    11000: "sample_rate_hz",
+    11010: "step_ms",
+    11020: "window_ms",
+    11030: "padded_ms",
+    11040: "n_mels",
+    11050: "min_hz",
+    11060: "max_hz",
+    11070: "power",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels and what they mean.
+
+    `pixels` is uint8 [rows, columns] (mono) or [rows, columns, 3] (stereo: 0, left, right); 0 is the loudest
+    and 255 silence; the lowest frequency is the bottom row. `max_value` is the mel value of pixel 0 (0 for
+    digital silence). `loudness_lufs` is None where nobody measured it. `n_columns` is the number of
+    `step_ms` columns that the picture stands for; None: width times n_mels / height.
+    """
+
+    pixels: np.ndarray
+    max_value: float
+    loudness_lufs: float | None
+    params: SpectrogramParams
+    n_columns: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """Columns of `step_ms` that the picture stands for."""
+        if self.n_columns is not None:
+            return self.n_columns
+        return max(1, round(self.pixels.shape[1] * self.params.n_mels / self.pixels.shape[0]))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the size and the pixels, independent of how the PNG was compressed."""
+        head = "x".join(str(side) for side in self.pixels.shape)
+        return hashlib.sha256(head.encode() + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+
+
+def tiles(picture: Picture, params: SpectrogramParams) -> list[tuple[int, Picture]]:
+    """The pictures that a segment becomes, each with its first column.
+
+    `tiles`: as few tiles of `tile_columns` as cover the picture, evenly spread, the first at the left edge and
+    the last at the right edge (1,001 columns: [0:512) and [489:1001)). A picture narrower than one tile is
+    padded at the right with silence. `square`: the whole segment, resized to n_mels x n_mels.
+    """
+    if params.tiling == "square":
+        return [(0, resized(picture, params.n_mels, params.n_mels))]
+    width, size = picture.pixels.shape[1], params.tile_columns
+    if width < size:
+        missing = [(0, 0), (0, size - width)] + [(0, 0)] * (picture.pixels.ndim - 2)
+        padded = np.pad(picture.pixels, missing, constant_values=255)
+        return [(0, replace(picture, pixels=padded, n_columns=size))]
+    starts = tile_starts(width, size)
+    return [
+        (start, replace(picture, pixels=picture.pixels[:, start : start + size], n_columns=size)) for start in starts
+    ]
+
+
+def tile_starts(width: int, size: int) -> list[int]:
+    """First columns of the fewest tiles of `size` that cover `width` columns, evenly spread."""
+    n_tiles = max(1, -(-width // size))
+    return [round(index * (width - size) / max(n_tiles - 1, 1)) for index in range(n_tiles)]
+
+
+def resized(picture: Picture, height: int, width: int) -> Picture:
+    """The picture at another size, standing for the same seconds and frequencies.
+
+    Each axis by itself: averaged over the area where it shrinks, so that no detail folds back, and
+    interpolated (Lanczos) where it grows.
+    """
+    rows, columns = picture.pixels.shape[:2]
+    image = Image.fromarray(picture.pixels)
+    image = image.resize((width, rows), _resampling(columns, width))
+    image = image.resize((width, height), _resampling(rows, height))
+    return replace(picture, pixels=np.asarray(image), n_columns=picture.columns)
+
+
+def _resampling(old: int, new: int) -> Image.Resampling:
+    return Image.Resampling.BOX if new < old else Image.Resampling.LANCZOS
+
+
+def save(picture: Picture, path: Path, three_channels: bool = False) -> None:
+    """A lossless PNG with its parameters inside; equal pictures give equal bytes.
+
+    Mono is one grey channel (a third of the bytes; Riffusion's reader widens it), or with `three_channels`
+    three equal ones, as Riffusion itself writes it.
+    """
+    pixels = picture.pixels
+    if three_channels and pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    with replacing(path) as temporary:
+        temporary.write_bytes(_png(pixels, _exif(picture), _text(picture)))
+
+
+def _png(pixels: np.ndarray, exif: bytes, text: str) -> bytes:
+    """PNG bytes of uint8 [H, W] or [H, W, 3].
+
+    Differences to the pixel on the left and run-length deflate: sound goes on, so this is smaller than Pillow's
+    files at level 1, in a third of the time, and within 10 % of its default level's.
+    """
+    height, width = pixels.shape[:2]
+    differences = pixels.copy()
+    differences[:, 1:] -= pixels[:, :-1]
+    rows = np.ones((height, 1 + pixels[0].size), np.uint8)  # each row starts with its filter type: 1, differences
+    rows[:, 1:] = differences.reshape(height, -1)
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    data = deflate.compress(rows.tobytes()) + deflate.flush()
+    colour_type = 0 if pixels.ndim == 2 else 2
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"eXIf", exif), (b"tEXt", f"{TEXT_KEY}\0{text}".encode("latin-1")), (b"IDAT", data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in [*chunks, (b"IEND", b"")])
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
+
+
+def _exif(picture: Picture) -> bytes:
+    """Riffusion's tags as big-endian TIFF: whole numbers SHORT, power and max value DOUBLE."""
+    exif = Image.Exif()
+    for tag, name in TAGS.items():
+        exif[tag] = getattr(picture.params, name)
+    exif[STEREO_TAG] = int(picture.pixels.ndim == 3)
+    exif[MAX_VALUE_TAG] = float(picture.max_value)
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def _text(picture: Picture) -> str:
+    """What Riffusion has no tag for. Columns only of a resized picture, so that others can be cropped anywhere."""
+    params = picture.params
+    extra: dict[str, Any] = {"form": params.form, "top_db": params.top_db, "channel": params.channel}
+    extra["loudness_lufs"] = picture.loudness_lufs
+    if picture.pixels.shape[:2] != (params.n_mels, picture.columns):
+        extra["n_columns"] = picture.columns
+    return json.dumps(extra, sort_keys=True)
+
+
+def load(path: Path) -> Picture:
+    """The picture of a file, ours or Riffusion's, with the parameters it was made with.
+
+    Fallbacks: missing tags are Riffusion's values; a mono picture with three nearly equal channels (a diffusion
+    model's output) is their mean; three channels without a stereo tag are stereo when red is 0 throughout.
+
+    Raises:
+        PictureError: no image, 16-bit or coloured, or tags that cannot be.
+    """
+    try:
+        with Image.open(path) as image:
+            exif, text = dict(image.getexif()), str(image.info.get(TEXT_KEY, "{}"))
+            if image.mode not in ("L", "RGB", "P", "RGBA", "LA", "1"):
+                raise PictureError("unusual pixels", where=path, expected="8-bit grey or RGB", got=image.mode)
+            pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, EOFError, OSError) as error:
+        raise PictureError("not a readable picture", where=path, expected="a PNG", got=error) from error
+    extra = _extra_from_text(text, path)
+    params, max_value = _params_from_tags(exif, extra, path)
+    pixels = _channels(pixels, exif.get(STEREO_TAG), path)
+    if pixels.ndim == 3:
+        params = params.model_copy(update={"channel": "stereo"})
+    return Picture(pixels, max_value, extra.get("loudness_lufs"), params, extra.get("n_columns"))
+
+
+def _extra_from_text(text: str, path: Path) -> dict[str, Any]:
+    try:
+        extra = json.loads(text)
+        number = (int, float, type(None))
+        if not isinstance(extra.get("n_columns"), int | None) or not isinstance(extra.get("loudness_lufs"), number):
+            raise ValueError("n_columns or loudness_lufs is no number")
+        return extra
+    except (ValueError, AttributeError) as error:
+        raise PictureError("its emoriff text cannot be read", where=path, got=f"{text[:200]} ({error})") from error
+
+
+def _params_from_tags(exif: dict[int, Any], extra: dict[str, Any], path: Path) -> tuple[SpectrogramParams, float]:
+    """Parameters and max value of the tags, Riffusion's where a tag is missing."""
+    values = RIFFUSION.model_dump() | {name: extra[name] for name in ("form", "top_db", "channel") if name in extra}
+    values |= {name: exif[tag] for tag, name in TAGS.items() if tag in exif}
+    try:
+        params = SpectrogramParams.model_validate(values)
+        max_value = float(exif.get(MAX_VALUE_TAG, RIFFUSION_MAX_VALUE))
+        if not 0 <= max_value < 1e20:
+            raise ParameterError("max value out of range", expected="0..1e20", got=max_value)
+        if params.padded_ms > 4000 or params.n_mels > 4096:
+            raise ParameterError("too large", expected="padded <= 4000 ms, <= 4096 mels", got=values)
+        return params, max_value
+    except (ValidationError, ParameterError, TypeError, ValueError) as error:
+        raise PictureError(
+            "its tags cannot be a spectrogram's",
+            where=path,
+            expected="Riffusion's tags 11000 to 11080, or none",
+            got=error,
+            todo="remove the EXIF data to have it read with Riffusion's default values",
+        ) from error
+
+
+def _channels(pixels: np.ndarray, stereo_tag: object, path: Path) -> np.ndarray:
+    """[H, W] for mono, [H, W, 3] for stereo."""
+    if pixels.ndim == 2:
+        if stereo_tag:
+            raise PictureError("tagged as stereo, but grey", where=path, expected="three channels", got="one")
+        return pixels
+    if stereo_tag or (stereo_tag is None and not pixels[:, :, 0].any() and pixels.any()):
+        return pixels
+    spread = np.ptp(pixels.astype(np.int16), axis=2).mean()
+    if spread > COLOUR_SPREAD:
+        raise PictureError(
+            "a coloured picture, no spectrogram",
+            where=path,
+            expected=f"three nearly equal channels (mean spread <= {COLOUR_SPREAD})",
+            got=f"mean spread {spread:.1f}",
+        )
+    return np.rint(pixels.mean(axis=2)).astype(np.uint8)

@@ -1,0 +1,103 @@
+"""Prior preservation: pictures that the base itself draws, rehearsed so that it does not forget them.
+
+models/base -> **prior pictures** (cached PNG) -> latents -> training. Ruiz et al. 2023, section 3.2.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tasks.batches import Prompts, filled
+from tasks.experiments import ExperimentParams, PriorParams
+from tasks.files import digest, replacing, sha256
+from tasks.latents import Latents
+from tasks.pictures import Example
+from tasks.repeatable import generator
+
+PICTURES_A_CALL = 8
+
+
+@dataclass(frozen=True)
+class PriorBatch:
+    """Latents [n, c, h, w] and rows of the run's prompts [n]."""
+
+    latents: Any
+    prompts: Any
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The base's own pictures as latents, and the prompt each was drawn with."""
+
+    latents: Latents
+    prompts: Any
+
+    def draw(self, count: int, draw: Any) -> PriorBatch:
+        """`count` pictures, drawn with replacement."""
+        import torch
+
+        rows = torch.randint(len(self.prompts), (count,), generator=draw)
+        return PriorBatch(self.latents.sample(rows, draw), self.prompts[rows])
+
+
+def gather(
+    pipeline: Any,
+    base: Path,
+    params: ExperimentParams,
+    prompts: Prompts,
+    seed: int,
+    work: Path,
+    encoded: Callable[[Sequence[Example]], Latents],
+    progress: Callable[[int, int, str], None],
+) -> Prior:
+    """The prior's pictures, generated where they are not there yet.
+
+    Each has a seed of its own, so neither order nor an interruption changes one, nor the training after it.
+    """
+    import torch
+
+    chosen: PriorParams = params.prior  # type: ignore[assignment]
+    weights = {path.relative_to(base).as_posix(): sha256(path) for path in sorted(base.rglob("*.safetensors"))}
+    settings = [weights, params.resolution, chosen.steps, chosen.guidance, seed]
+    wanted: list[tuple[str, int, Path]] = []
+    for text in dict.fromkeys(filled(prompt, emotion) for prompt in chosen.prompts for emotion in params.emotions):
+        folder = work / "prior" / digest([*settings, text])[:16]
+        wanted += [(text, index, folder / f"{index:04d}.png") for index in range(chosen.images_per_prompt)]
+    missing = [one for one in wanted if not one[2].is_file()]
+    for start in range(0, len(missing), PICTURES_A_CALL):
+        part = missing[start : start + PICTURES_A_CALL]
+        images = draw_pictures(
+            pipeline,
+            [text for text, _, _ in part],
+            [generator(seed, "prior", text, index) for text, index, _ in part],
+            params.resolution,
+            chosen.steps,
+            chosen.guidance,
+        )
+        for image, (_, _, path) in zip(images, part, strict=True):
+            with replacing(path) as temporary:
+                image.save(temporary, format="PNG")
+        progress(start + len(part), len(missing), "prior pictures")
+    rows = torch.tensor([prompts.texts.index(text) for text, _, _ in wanted])
+    return Prior(encoded([Example(path, path.name, text) for text, _, path in wanted]), rows)
+
+
+def draw_pictures(
+    pipeline: Any, texts: list[str], generators: list[Any], resolution: int, steps: int, guidance: float
+) -> list[Image.Image]:
+    """A picture of each text, with the pipeline's own scheduler."""
+    import torch
+
+    pipeline.set_progress_bar_config(disable=True)
+    with torch.no_grad():
+        return pipeline(
+            texts,
+            height=resolution,
+            width=resolution,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=generators,
+        ).images

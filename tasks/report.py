@@ -1,0 +1,116 @@
+"""The page that a person reads and listens to: everything -> **reports/index.html**.
+
+`reports/index.html` and `reports/media/` are a folder of their own: no network, no server. What is not
+deterministic (seconds, machine, versions) is not in the page: the page loads it from `timings.js` beside it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.cache import prune
+from tasks.figures import marker
+from tasks.files import write_text
+from tasks.findings import p_text, sentences
+from tasks.limitations import limitations
+from tasks.media import collect
+from tasks.report_charts import headline, loss_charts, planes
+from tasks.report_tables import (
+    accuracy_by_emotion,
+    balance,
+    confusions,
+    duels,
+    judge_rows,
+    kad_matrices,
+    measure_rows,
+    model_rows,
+    rejected,
+    stage_counts,
+)
+from tasks.results import Results, load
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(root: Path, target: Path) -> None:
+    """`target`/index.html and `target`/media, from what lies below the repository `root`.
+
+    The same inputs give the same bytes. Files that are not there yet are named on the page.
+
+    Raises:
+        InputError: a file that is there cannot be read.
+    """
+    write(root, target)
+
+
+def write(root: Path, target: Path) -> Path:
+    """The same, for a notebook: gives the path of the page."""
+    results = load(root)
+    rows = collect(results, target / "media")
+    used = [
+        target / name
+        for arms in rows.values()
+        for row in arms
+        for clip in row
+        for name in (clip.picture, clip.sound)
+        if name
+    ]
+    if (target / "media").is_dir():
+        prune(target / "media", used)
+    page = target / "index.html"
+    write_text(page, render("report.html.j2", context(results) | {"rows": rows}))
+    return page
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """A template of tasks/templates with `values`, everything escaped; an unknown name is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure"] = figure
+    environment.filters["p"] = p_text
+    environment.globals["marker"] = marker
+    return environment.get_template(template).render(values)
+
+
+def figure(value: float) -> str:
+    """Two decimals, fewer for large values and more for tiny ones.
+
+    >>> figure(0.9), figure(12.3456), figure(1234.5), figure(-0.0004), figure(0.0)
+    ('0.90', '12.3', '1,234', '-0.0004', '0.00')
+    """
+    size = abs(value)
+    if 0 < size < 0.01:
+        return f"{value:.1g}"
+    return f"{value:,.{2 if size < 10 else 1 if size < 100 else 0}f}"
+
+
+def context(results: Results) -> dict[str, Any]:
+    """All that the template shows, but for the clips."""
+    return {
+        "sentences": sentences(results),
+        "missing": results.missing,
+        "emotions": results.emotions,
+        "experiments": results.experiments,
+        "headline": headline(results),
+        "measures": measure_rows(results),
+        "by_emotion": accuracy_by_emotion(results),
+        "duels": duels(results),
+        "settings": results.settings,
+        "judge": judge_rows(results),
+        "losses": loss_charts(results),
+        "planes": planes(results),
+        "kad": kad_matrices(results),
+        "confusions": confusions(results),
+        "balance": balance(results),
+        "rejected": rejected(results),
+        "limitations": limitations(results),
+        "counts": stage_counts(results),
+        "models": model_rows(results),
+        "sources": results.sources,
+    }

@@ -1,0 +1,35 @@
+"""What the tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tasks import params as parameters
+from tests.repository import Repository
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Real DEAM annotations and clips, where the machine has them."""
+    folder = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set EMORIFF_REAL_DATA")
+    return folder
+
+
+@pytest.fixture
+def demo_params() -> parameters.Params:
+    """The demo profile, checked."""
+    return parameters.load(ROOT / "profiles" / "demo.yaml")
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A small copy of the project after `emoriff repro`; tests that change it change it back."""
+    repository = Repository(tmp_path_factory.mktemp("repository") / "emoriff")
+    repository.printed = repository.emoriff("repro")
+    repository.commit("reproduced")
+    return repository

@@ -1,0 +1,111 @@
+"""A hit is a hit only while its files are what they were."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks.cache import Cache, item_key, prune
+from tasks.errors import CacheError, LockError
+from tasks.locks import lock
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.chdir(tmp_path)
+    return Cache()
+
+
+def remembered(cache: Cache, text: str = "a", key: str = "key") -> Path:
+    """A file, recorded under a key and stored in DVC's cache as a finished stage leaves it."""
+    path = Path("out.txt")
+    path.write_text(text)
+    md5 = cache.remember(key, [{"file": path.name}], [path]).files["out.txt"]
+    stored = cache.dvc_cache / md5[:2] / md5[2:]
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    stored.write_text(text)
+    return path
+
+
+def test_touch_keeps_a_hit(cache: Cache) -> None:
+    path = remembered(cache)
+    os.utime(path, (1, 1))
+    assert cache.intact("key")
+
+
+def test_an_altered_output_is_put_back_from_dvcs_cache(cache: Cache) -> None:
+    path = remembered(cache)
+    path.write_text("altered")
+    assert cache.intact("key") is None
+    assert cache.recall("key")
+    assert path.read_text() == "a"
+
+
+def test_a_deleted_output_without_a_copy_is_a_miss(cache: Cache) -> None:
+    path = Path("out.txt")
+    path.write_text("a")
+    cache.remember("key", [], [path])
+    path.unlink()
+    assert cache.recall("key") is None
+    assert cache.get("key") is None
+
+
+def test_inputs_a_b_a_never_leave_bs_output_under_as_name(cache: Cache) -> None:
+    remembered(cache, "a", "key of a")
+    path = remembered(cache, "b", "key of b")
+    assert cache.recall("key of a")
+    assert path.read_text() == "a"
+
+
+def test_a_corrupt_entry_is_told_removed_and_made_again(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    path = remembered(cache)
+    stored = next(file for file in cache.dvc_cache.rglob("*") if file.is_file())
+    stored.write_text("corrupt")
+    path.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert cache.recall("key") is None
+    assert "corrupt cache entry" in caplog.text
+    assert not stored.exists()
+    assert not path.exists()
+
+
+def test_a_key_depends_on_inputs_and_parameters_not_on_their_order() -> None:
+    key = item_key("tasks.files", {"a": "1", "b": "2"}, {"x": 1})
+    assert key == item_key("tasks.files", {"b": "2", "a": "1"}, {"x": 1})
+    assert key != item_key("tasks.files", {"a": "1", "b": "3"}, {"x": 1})
+    assert key != item_key("tasks.locks", {"a": "1", "b": "2"}, {"x": 1})
+
+
+def test_a_cache_that_is_no_database_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "cache.sqlite").write_text("no database " * 100)
+    with pytest.raises(CacheError, match="remove it"):
+        Cache(tmp_path)
+
+
+def test_prune_removes_what_no_longer_belongs(tmp_path: Path) -> None:
+    for name in ("keep.wav", "gone/orphan.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    prune(tmp_path, [tmp_path / "keep.wav"])
+    assert [path.name for path in tmp_path.rglob("*")] == ["keep.wav"]
+
+
+def test_a_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "stage.lock"
+    code = f"""
+from pathlib import Path; from tasks.locks import lock
+with lock(Path({str(file)!r}), True, print):
+    print("held", flush=True); input()"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LockError, match=f"process {holder.pid}"), lock(file, wait=False, tell=print):
+            pass
+        holder.kill()
+    with lock(file, wait=False, tell=print):
+        assert file.exists()

@@ -1,0 +1,72 @@
+"""Audio files <-> PNG files, as the command line has it."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from tasks import codec, spectrogram
+from tasks.errors import AudioError, ParameterError
+from tasks.params import DecodeParams
+from tasks.picture import RIFFUSION
+
+RATE = 44100
+PGHI = DecodeParams(method="pghi", iterations=4)
+
+
+@pytest.fixture
+def wav(tmp_path):
+    time = np.arange(6 * RATE) / RATE
+    left, right = (0.3 * np.sin(2 * np.pi * hz * time) * np.exp(-(time % 1)) for hz in (300, 700))
+    soundfile.write(tmp_path / "song.wav", np.stack([left, right], axis=1), RATE)
+    return tmp_path / "song.wav"
+
+
+def test_a_file_becomes_one_picture_of_its_whole_length(wav, tmp_path) -> None:
+    written = codec.encode_file(wav, tmp_path / "song.png", RIFFUSION, tile=False)
+    assert written == [tmp_path / "song.png"]
+    assert spectrogram.load(written[0]).pixels.shape == (512, 601)
+
+
+def test_tiles_are_numbered(wav, tmp_path) -> None:
+    written = codec.encode_file(wav, tmp_path / "song.png", RIFFUSION, tile=True)
+    assert [path.name for path in written] == ["song_0.png", "song_1.png"]
+    assert spectrogram.load(written[1]).pixels.shape == (512, 512)
+
+
+def test_all_channels_of_a_stereo_file(wav, tmp_path) -> None:
+    pixels = {}
+    for channel in ("left", "right", "mix", "stereo"):
+        params = RIFFUSION.model_copy(update={"channel": channel})
+        [path] = codec.encode_file(wav, tmp_path / f"{channel}.png", params, tile=False)
+        pixels[channel] = spectrogram.load(path).pixels
+    assert pixels["stereo"].shape == (512, 601, 3)
+    assert len({pixels[name].tobytes() for name in ("left", "right", "mix")}) == 3
+
+
+@pytest.mark.parametrize("ending", ["wav", "mp3", "ogg"])
+def test_there_and_back(wav, tmp_path, ending: str) -> None:
+    stereo = RIFFUSION.model_copy(update={"channel": "stereo"})
+    codec.encode_file(wav, tmp_path / "song.png", stereo, tile=False)
+    codec.decode_file(tmp_path / "song.png", tmp_path / f"again.{ending}", PGHI, seed=1)
+    sound, rate = soundfile.read(tmp_path / f"again.{ending}", always_2d=True)
+    assert sound.shape[1] == 2
+    assert len(sound) / rate == pytest.approx(6, abs=0.1)
+    loudest = [np.abs(np.fft.rfft(side[:rate])).argmax() for side in sound.T]
+    assert loudest == pytest.approx([300, 700], abs=5)
+
+
+def test_a_lossy_picture_is_refused(wav, tmp_path) -> None:
+    with pytest.raises(ParameterError, match=r"\.png"):
+        codec.encode_file(wav, tmp_path / "song.jpg", RIFFUSION, tile=False)
+
+
+def test_a_clip_too_short_names_its_file(tmp_path) -> None:
+    soundfile.write(tmp_path / "click.wav", np.zeros(1000), RATE)
+    with pytest.raises(AudioError, match=r"click\.wav"):
+        codec.encode_file(tmp_path / "click.wav", tmp_path / "a.png", RIFFUSION, tile=False)
+
+
+def test_real_mp3(real_data, tmp_path) -> None:
+    mp3 = real_data / "deam" / "MEMD_audio" / "2.mp3"
+    [path] = codec.encode_file(mp3, tmp_path / "2.png", RIFFUSION, tile=False)
+    assert spectrogram.load(path).pixels.shape[1] == 1 + len(soundfile.read(mp3)[0]) // 441

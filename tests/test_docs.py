@@ -1,0 +1,138 @@
+"""The docs: reference pages are the code's, examples run, commands exist, links lead somewhere."""
+
+import doctest
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+
+from docs import generate
+from docs.schemas import TABLES
+from tests.repository import ROOT, Repository
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"(?:^<!-- (run[^>]*?) -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+IDS = [path.relative_to(ROOT).as_posix() for path in PAGES]
+
+
+def fences(page: Path, language: str) -> list[tuple[str, str]]:
+    """(mark, content) of the fences of a language."""
+    return [(mark, text) for mark, name, text in FENCE.findall(page.read_text()) if name == language]
+
+
+def commands(page: Path) -> list[tuple[str, list[str]]]:
+    """(mark, words) of every command of a page, without remarks."""
+    return [
+        (mark, shlex.split(line[2:], comments=True))
+        for mark, text in fences(page, "console")
+        for line in text.split("\n")
+        if line.startswith("$ ")
+    ]
+
+
+def real_folder() -> Path:
+    return Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """A copy of the project that has run nothing, with the files that the docs speak of."""
+    place = Repository(tmp_path_factory.mktemp("docs") / "emoriff")
+    seconds = np.arange(6 * 44100) / 44100
+    tone = 0.3 * np.sin(2 * np.pi * 440 * seconds)
+    soundfile.write(place.folder / "tone.wav", tone, 44100)
+    (place.folder / "mine").mkdir()
+    soundfile.write(place.folder / "mine" / "1.wav", tone, 44100)
+    (place.folder / "mine" / "labels.csv").write_text("song_id,valence,arousal\n1,7,3\n")
+    if real_folder().is_dir():
+        (place.folder / "DEAM").symlink_to(real_folder())
+    return place
+
+
+@pytest.mark.parametrize("name", generate.pages())
+def test_the_reference_is_what_the_code_prints(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert (generate.FOLDER / name).read_text() == generate.pages()[name], "run `python -m docs.generate`"
+
+
+RUNNABLE = [(page, mark, words) for page in PAGES for mark, words in commands(page) if mark]
+
+
+@pytest.mark.parametrize(("page", "mark", "words"), RUNNABLE, ids=[" ".join(words) for _, _, words in RUNNABLE])
+def test_marked_commands_run(page: Path, mark: str, words: list[str], workplace: Repository) -> None:
+    if "DEAM" in mark and not (workplace.folder / "DEAM").exists():
+        pytest.skip("no real annotations: set EMORIFF_REAL_DATA")
+    assert words[0] == "emoriff", f"{page}: only our own commands are marked"
+    assert workplace.emoriff(*words[1:], PREFECT_SERVER_ANALYTICS_ENABLED="false").strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_command_and_option_exists(page: Path) -> None:
+    for _, words in commands(page):
+        assert words[0] in CHECKS, f"unknown program: {words}"
+        CHECKS[words[0]](words[1:])
+
+
+def check_emoriff(words: list[str]) -> None:
+    from flows.__main__ import app
+
+    group: Any = typer.main.get_command(app)
+    if words[0] == "repro":
+        return check_dvc(words)
+    if words[0] == "--help":
+        return None
+    known = {name for parameter in group.commands[words[0]].params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known | {"--help"}, words
+    return None
+
+
+def check_dvc(words: list[str]) -> None:
+    from dvc.cli.parser import get_main_parser
+
+    get_main_parser().parse_args(words)  # SystemExit on an unknown command or option
+
+
+def check_make(words: list[str]) -> None:
+    assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
+
+
+CHECKS = {"emoriff": check_emoriff, "dvc": check_dvc, "make": check_make}
+
+
+def test_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    texts = [text for _, text in fences(ROOT / "docs" / "api.md", "python")]
+    if real_folder().is_dir():
+        (tmp_path / "DEAM").symlink_to(real_folder())
+    else:
+        texts = [text for text in texts if "DEAM" not in text]
+    example = doctest.DocTestParser().get_doctest("\n".join(texts), {}, "api.md", "api.md", 0)
+    said: list[str] = []
+    results = doctest.DocTestRunner().run(example, out=said.append)
+    assert results.attempted > 15
+    assert not results.failed, "".join(said)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("pipeline")
+@pytest.mark.parametrize("table", [table for table in TABLES if table.columns], ids=lambda table: table.path)
+def test_columns_are_as_described(table: Any, reproduced: Repository) -> None:
+    import pandas as pd
+
+    path = reproduced.folder / table.path.replace("NAME", "ours")
+    found = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    posteriors = [name for name in found if name.startswith("posterior_")]
+    described = [name for name in table.columns if not name.startswith("posterior_") or name in posteriors]
+    assert list(found) == described

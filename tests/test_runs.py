@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import pipeline, runs
+from tasks.listing import folder_md5, song_of, songs_by_part
+from tasks.machine import git_state
+
+DVC_YAML = """
+stages:
+  convert:
+    cmd: python -m flows convert
+    params: [convert, seed]
+    deps: [raw, tasks/audio.py]
+    outs: [wav: {persist: true}]
+  train:
+    foreach: ${train.experiments}
+    do:
+      cmd: python -m flows train ${key}
+      params: ["train.experiments.${key}"]
+      deps: [wav]
+      outs: ["models/${key}"]
+"""
+PARAMS = "seed: 7\nconvert: {rate: 44100}\ntrain: {experiments: {exp1: {steps: 5}, ours: {steps: 9}}}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small pipeline: one song, one source file."""
+    for name, text in {
+        "dvc.yaml": DVC_YAML, "params.yaml": PARAMS, "raw/12.mp3": "song", "tasks/audio.py": "x = 1\n",
+        ".gitignore": ".emoriff\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "start")
+    return tmp_path
+
+
+def git(root: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    return subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def make_wav(root: Path) -> None:
+    (root / "wav").mkdir(exist_ok=True)
+    (root / "wav" / "12.wav").write_text("sound")
+
+
+def test_a_run_tells_what_made_what(root: Path) -> None:
+    with runs.recorded(root, "convert") as counts:
+        make_wav(root)
+        counts.update({"done": 1, "from cache": 0, "flow_run": "abc"})
+    (run,) = runs.read(root)
+    assert (run.stage, run.status, run.counts, run.flow_run) == (
+        "convert",
+        "complete",
+        {"done": 1, "from cache": 0},
+        "abc",
+    )
+    assert run.parameters == {"convert": {"rate": 44100}, "seed": 7}
+    assert list(run.inputs) == ["raw"]
+    assert list(run.outputs) == ["wav"]
+    assert run.git.commit == git(root, "rev-parse", "HEAD").strip()
+    assert not run.git.dirty
+    assert run.environment.packages["pyarrow"]
+    assert runs.kept(root, run.code["tasks/audio.py"]) == b"x = 1\n"
+    assert runs.songs_of(root, run.outputs["wav"]) == {"": [12]}
+
+
+def test_a_failed_run_is_recorded_and_raised(root: Path) -> None:
+    with pytest.raises(ValueError, match="no luck"), runs.recorded(root, "convert"):
+        raise ValueError("no luck")
+    (run,) = runs.read(root)
+    assert (run.status, run.error, run.outputs) == ("failed", "ValueError: no luck", {})
+
+
+def test_experiments_have_their_own_name_and_parameters(root: Path) -> None:
+    with runs.recorded(root, "train", "ours"):
+        pass
+    (run,) = runs.read(root)
+    assert (run.stage, run.parameters) == ("train@ours", {"train.experiments.ours": {"steps": 9}})
+
+
+def test_uncommitted_code_is_seen_and_outputs_of_runs_are_not(root: Path) -> None:
+    (root / "dvc.lock").write_text("new")
+    assert not git_state(root).dirty
+    (root / "tasks" / "new.py").write_text("1")
+    first = git_state(root)
+    (root / "tasks" / "new.py").write_text("2")
+    assert first.dirty
+    assert first.changes != git_state(root).changes
+
+
+def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
+    assert git_state(tmp_path).commit is None
+
+
+def test_a_queued_experiment_leaves_its_record_in_the_repository(root: Path) -> None:
+    elsewhere = root / ".dvc/tmp/exps/tmp1"
+    elsewhere.mkdir(parents=True)
+    for name in ("dvc.yaml", "params.yaml"):
+        (elsewhere / name).write_bytes((root / name).read_bytes())
+    with runs.recorded(elsewhere, "convert"):
+        make_wav(elsewhere)
+    assert [run.stage for run in runs.read(root)] == ["convert"]
+
+
+def test_a_line_cut_short_by_a_kill_costs_only_itself(root: Path) -> None:
+    for _ in range(2):
+        with runs.recorded(root, "convert"):
+            make_wav(root)
+        with (root / runs.FOLDER / "runs.jsonl").open("a") as file:
+            file.write('{"id": "half')
+    assert len(runs.read(root)) == 2
+
+
+def test_a_record_of_a_newer_version_is_read(root: Path) -> None:
+    with runs.recorded(root, "convert"):
+        make_wav(root)
+    path = root / runs.FOLDER / "runs.jsonl"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "future": 1}) + "\n")
+    assert runs.read(root)[0].stage == "convert"
+
+
+def test_appending_from_two_processes_loses_nothing(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from tasks.runs import append\n"
+    script += "for i in range(50): append(Path(sys.argv[1]), sys.argv[2] * 20000)"
+    path = tmp_path / "runs.jsonl"
+    writers = [subprocess.Popen([sys.executable, "-c", script, path, mark]) for mark in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert sorted(set(path.read_text().splitlines())) == ["a" * 20000, "b" * 20000]
+    assert len(path.read_text().splitlines()) == 100
+
+
+def test_hashes_and_stages_are_dvcs(root: Path) -> None:
+    """Oracle: DVC itself runs the stage, hashes the folders and writes the lock."""
+    text = (
+        (root / "dvc.yaml")
+        .read_text()
+        .replace("python -m flows convert", "mkdir -p wav/a && cp raw/12.mp3 wav/a/é.wav")
+    )
+    (root / "dvc.yaml").write_text(
+        text.replace("python -m flows train ${key}", "mkdir -p models && cp -r wav models/${key}")
+    )
+    for arguments in (["init", "-q"], ["repro", "-q"]):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=root, check=True)
+    lock, stages = pipeline.locked(root), pipeline.declared(root)
+    assert lock.keys() == stages.keys() == {"convert", "train@exp1", "train@ours"}
+    for name, ran in lock.items():
+        assert {**ran.deps, **ran.outs} == {path: runs.content_md5(root, path) for path in (*ran.deps, *ran.outs)}
+        assert set(stages[name].deps) == set(ran.deps)
+        assert stages[name].command == ran.command
+        assert set(stages[name].parameters) == set(ran.parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "song"),
+    [("audio/12.mp3", 12), ("00012_003_0.png", 12), ("train/00002_000_1-pitch+2.png", 2), ("manifest.parquet", None),
+     ("annotations/2_x.csv", None), ("3abc.wav", None)],
+)  # fmt: skip
+def test_the_song_of_a_file(name: str, song: int | None) -> None:
+    assert song_of(name) == song
+
+
+@given(st.dictionaries(st.sampled_from(["b", "a/1", "a/2"]), st.text("0123456789abcdef", min_size=32, max_size=32)))
+def test_a_folders_hash_ignores_the_order_of_its_files(files: dict[str, str]) -> None:
+    assert folder_md5(files) == folder_md5(dict(reversed(files.items())))
+
+
+def test_songs_are_kept_apart_by_split() -> None:
+    names = ["train/00002_000_0.png", "train/00002_001_0.png", "test/00003_000_0.png", "dataset.parquet"]
+    assert songs_by_part(names) == {"train": [2], "test": [3]}
