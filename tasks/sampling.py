@@ -152,18 +152,24 @@ def interpolate(
     Spherical both in the text embedding, window by window, and in the noise, column by column, between two
     draws. The first and the last window are wholly `start` and `end`.
     """
-    shares = window_shares(model, length, params)
+    told = glide(model, start, end, window_shares(model, length, params), params)
+    latents = diffusion.denoise(model, told, glide_noise(model, seed, length)[None], params)
+    return diffusion.decode(model, latents, params.overlap)[0]
+
+
+def glide(model: Model, start: str, end: str, shares: Sequence[float], params: GenerateParams) -> Told:
+    """What each window of one piece is told: the spherical mixture of both embeddings, `shares` (0..1) of `end`."""
     embeddings = diffusion.embed(model, [start, end])
     between = [diffusion.slerp(embeddings[0], embeddings[1], share, axis=-1) for share in shares]
-    told = Told(
-        torch.stack(between)[None],
-        diffusion.embed(model, [params.negative_prompt])[0],
-        [[start if share < 0.5 else end for share in shares]],
-    )
+    words = [start if share < 0.5 else end for share in shares]
+    return Told(torch.stack(between)[None], diffusion.embed(model, [params.negative_prompt])[0], [words])
+
+
+def glide_noise(model: Model, seed: int, length: int) -> torch.Tensor:
+    """Noise float32 [channels, width, length] that turns from one draw into another, column by column."""
     first, last = (diffusion.draw_noise(model, seed_from(seed, side), length) for side in ("start", "end"))
     noise = diffusion.slerp(first.flatten(0, 1), last.flatten(0, 1), torch.linspace(0, 1, length), axis=0)
-    latents = diffusion.denoise(model, told, noise.view_as(first)[None], params)
-    return diffusion.decode(model, latents, params.overlap)[0]
+    return noise.view_as(first)
 
 
 def window_shares(model: Model, length: int, params: GenerateParams) -> list[float]:

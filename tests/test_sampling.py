@@ -60,14 +60,29 @@ def params(demo_params: Params) -> GenerateParams:
     return demo_params.generate.model_copy(update={"steps": 3, "batch": 3, "decode": decode})
 
 
-def test_pictures_are_those_of_diffusers_own_pipeline(model: diffusion.Model, params: GenerateParams) -> None:
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm_solver", "euler"])
+def test_pictures_are_those_of_diffusers_own_pipeline(
+    model: diffusion.Model, params: GenerateParams, monkeypatch: pytest.MonkeyPatch, scheduler: str, guidance: float
+) -> None:
+    wanted = {"scheduler": scheduler, "guidance": guidance, "negative_prompt": "tense"}
     noise = torch.stack([diffusion.draw_noise(model, seed, WIDTH) for seed in (1, 2)])
+    monkeypatch.setattr(model.pipeline, "scheduler", diffusion.scheduler_for(model, scheduler, 3))
     oracle = model.pipeline(
-        ["happy", "sad"], latents=noise, num_inference_steps=3, guidance_scale=3.0, height=SIDE, width=SIDE,
-        output_type="np",
+        ["happy", "sad"], negative_prompt=["tense"] * 2, latents=noise, num_inference_steps=3, guidance_scale=guidance,
+        height=SIDE, width=SIDE, output_type="np",
     ).images  # fmt: skip
-    ours = sampling.generate_pictures(model, ["happy", "sad"], [1, 2], params)
+    monkeypatch.undo()
+    ours = sampling.generate_pictures(model, ["happy", "sad"], [1, 2], params.model_copy(update=wanted))
     assert np.abs(ours - 255 * oracle.mean(axis=-1)).max() < 0.51
+
+
+def test_a_negative_prompt_leads_away_from_it(model: diffusion.Model, params: GenerateParams) -> None:
+    negatives = [params.model_copy(update={"guidance": 50.0, "negative_prompt": word}) for word in ("", "tense", "sad")]
+    plain, away, same = (sampling.generate_pictures(model, ["sad"], [1], one)[0] for one in negatives)
+    unguided = sampling.generate_pictures(model, ["sad"], [1], params.model_copy(update={"guidance": 1.0}))[0]
+    assert (plain != away).any()
+    assert np.abs(same.astype(int) - unguided).max() <= 1  # away from the prompt itself: no way to go
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm_solver", "euler"])
@@ -144,10 +159,22 @@ def test_spherical_interpolation_keeps_the_length_of_noise(seed: int, share: flo
 
 def test_a_glide_starts_at_one_emotion_and_ends_at_the_other(model: diffusion.Model, params: GenerateParams) -> None:
     shares = sampling.window_shares(model, 5 * WIDTH, params)
-    glide = sampling.interpolate(model, "calm", "tense", 1, params, 5 * WIDTH)
+    told = sampling.glide(model, "calm", "tense", shares, params)
+    ends = diffusion.tell(model, ["calm", "tense"], "", 1).embeddings[:, 0]
     assert (shares[0], shares[-1]) == (0, 1)
     assert shares == sorted(shares)
-    assert glide.shape == (SIDE, 5 * SIDE)
+    assert torch.allclose(told.embeddings[0, [0, -1]], ends, atol=1e-5)
+    assert told.emotions[0][0] == "calm"
+    assert told.emotions[0][-1] == "tense"
+    assert sampling.interpolate(model, "calm", "tense", 1, params, 5 * WIDTH).shape == (SIDE, 5 * SIDE)
+
+
+def test_a_glide_runs_between_two_noises_of_full_strength(model: diffusion.Model) -> None:
+    noise = sampling.glide_noise(model, 1, 60)
+    other = sampling.glide_noise(model, 2, 60)
+    assert noise.std(dim=(0, 1)).mean() == pytest.approx(1.0, abs=0.1)  # a straight line would fall to 0.7
+    assert not torch.allclose(noise, other)
+    assert abs(torch.corrcoef(torch.stack([noise[..., 0].flatten(), noise[..., -1].flatten()]))[0, 1]) < 0.6
 
 
 def test_a_variation_of_full_strength_forgets_its_source(model: diffusion.Model, params: GenerateParams) -> None:
