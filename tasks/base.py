@@ -13,6 +13,7 @@ from tasks.errors import ParameterError
 from tasks.files import sha256
 from tasks.params import BaseParams, DemoBaseParams
 from tasks.repeatable import drawn_from, pinned
+from tasks.stored_pipeline import read_pipeline
 
 Progress = Callable[[int, int, str], None]
 
@@ -102,7 +103,7 @@ def adopt(params: BaseParams, resolution: int, target: Path, work: Path, progres
     """A real Stable Diffusion as `target`: looked at, loaded by stock diffusers, saved again in safetensors."""
     repository = params.repository or ""
     folder, _ = hub.fetched(repository, params.revision, work, progress)
-    pipeline = trainee.load_pipeline(folder)
+    pipeline = read_pipeline(folder)
     trainee.refuse_resolution(pipeline, resolution)
     name = Path(repository).name if Path(repository).is_dir() else repository
     facts = {

@@ -19,6 +19,7 @@ from tasks.errors import ModelError
 from tasks.params import GenerateParams
 from tasks.pictures import scaled, unscaled
 from tasks.repeatable import generator
+from tasks.stored_pipeline import read_pipeline
 
 Tensor = torch.Tensor
 Pixels = NDArray[np.uint8]
@@ -85,29 +86,11 @@ def load_pipeline(folder: Path) -> Model:
     """The model of a diffusers folder, from safetensors only (no pickled code), ready to sample.
 
     Raises:
-        ModelError: no such model, files missing, or weights in another format.
+        ModelError: no such model, or it cannot be read.
     """
-    from diffusers import StableDiffusionPipeline
-
     if not (folder / "model_index.json").is_file():
         raise ModelError("no model", where=folder, expected="a diffusers pipeline folder (model_index.json)")
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            safety_checker=None,
-            requires_safety_checker=False,
-            dtype=torch.float32,
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            "the model cannot be loaded",
-            where=folder,
-            expected="unet, vae, text_encoder, tokenizer and scheduler, weights as .safetensors",
-            got=" ".join(str(error).split()),
-            todo="train or export it again",
-        ) from error
+    pipeline = read_pipeline(folder)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     return Model(pipeline, conditioning.attach(pipeline, folder))
 
