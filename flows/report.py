@@ -29,7 +29,7 @@ def report(params: Params) -> dict[str, int]:
     content = {name: digest(hashes(Path(name))) for name in READ}
     content |= {"models": digest(hashes(Path("models"), "emoriff.json"))}
     content |= {name: digest(hashes(REPORTS, name)) for name in TABLES}
-    arguments = {"root": Path(), "target": REPORTS}
+    arguments = {"root": Path(), "target": REPORTS, "profile": params.profile}
     outputs = ((REPORTS / "index.html").as_posix(), (REPORTS / "media").as_posix())
     item = Item("page", content, arguments, outputs=outputs)
     return counts(run("report", [item], params, params.profile))

@@ -141,7 +141,7 @@ class Plot:
 
 def line_chart(title: str, lines: Sequence[Line], x: Axis, y: Axis) -> Markup:
     """Lines over a common x; the kind `validation` also gets dots."""
-    plot = Plot(360, 230, x, y)
+    plot = Plot(280, 200, x, y)
     body = []
     for line in lines:
         points = [plot.at(a, b) for a, b in zip(line.x, line.y, strict=True) if math.isfinite(b)]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tasks.findings import KINDS, best_arm, label, percent, share_with_interval
-from tasks.results import Results
+from tasks.findings import KINDS, label, percent, share_with_interval
+from tasks.report_recipes import drawn
+from tasks.results import REAL_FLOOR, Results
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def limitations(results: Results) -> list[Limitation]:
             "Compute",
             "Latents and text are encoded once; gradient accumulation, 8-bit Adam, LoRA and lower precision are "
             "parameters; every stage and every item is cached.",
-            "Time per stage on this machine: see the last section.",
+            _compute(results),
         ),
         Limitation(
             "Outdated model",
@@ -47,7 +48,7 @@ def limitations(results: Results) -> list[Limitation]:
             "Noise",
             "The way back to audio starts from estimated phases (PGHI) instead of noise; spectral gating and filters "
             "are optional.",
-            _figures(results, ("noise", "flatness")),
+            _figures(results, ("noise", "flatness"), NOT_MEASURED),
         ),
         Limitation(
             "Sensitivity of spectrograms",
@@ -75,7 +76,7 @@ def _small_data(results: Results) -> str:
         f"{split}: {part.song_id.nunique()} songs, {part.artist.nunique()} artists, {len(part)} pictures"
         for split, part in table.groupby("split")
     ]
-    return "; ".join(counts) + ". " + _figures(results, ("copies", "copy", "nearest", "memor"), "")
+    return "; ".join(counts) + ". " + _figures(results, ("copies", "training"), "")
 
 
 def _imbalance(results: Results) -> str:
@@ -83,18 +84,25 @@ def _imbalance(results: Results) -> str:
     if train.empty:
         return NOT_MEASURED
     counts = train.emotion.value_counts()
-    text = (
-        f"Largest class {counts.index[0]} ({counts.iloc[0]} pictures), smallest {counts.index[-1]} ({counts.iloc[-1]})."
-    )
-    best = best_arm(results)
-    if best is None or results.predictions.empty:
+    smallest = counts.index[-1]
+    text = f"Largest class {counts.index[0]} ({counts.iloc[0]} pictures), smallest {smallest} ({counts.iloc[-1]})."
+    for name, of_each in drawn(results).items():
+        text += f" {name} drew {min(of_each.values())} to {max(of_each.values())} of each."
+    rarest = results.predictions[results.predictions.emotion == smallest]
+    if rarest.empty:
         return text
-    own = results.predictions[results.predictions.experiment == best]
-    recall = (own.predicted == own.emotion).groupby(own.emotion).mean().sort_values()
-    if recall.empty:
-        return text
-    worst, top = (f"{name} ({percent(recall[name])})" for name in (recall.index[0], recall.index[-1]))
-    return f"{text} {best}: heard worst {worst}, best {top}."
+    heard = (rarest.predicted == rarest.emotion).groupby(rarest.experiment).mean()
+    parts = [f"{arm} {percent(heard[arm])}" for arm in results.experiments if arm in heard]
+    return f"{text} Clips of the smallest class heard as it: {', '.join(parts)}."
+
+
+def _compute(results: Results) -> str:
+    parts = [
+        f"{name} {made['figures']['pictures_seen']:,} pictures for {made['figures']['learnt_parameters']:,} weights"
+        for name, made in results.models.items()
+        if "figures" in made
+    ]
+    return f"Seen in training: {'; '.join(parts)}." if parts else NOT_MEASURED
 
 
 def _base_figures(results: Results) -> str:
@@ -106,14 +114,14 @@ def _base_figures(results: Results) -> str:
     return "; ".join(parts) + "." if parts else NOT_MEASURED
 
 
-def _figures(results: Results, words: tuple[str, ...], otherwise: str = NOT_MEASURED) -> str:
-    """Every measure whose name holds one of `words`, all arms."""
+def _figures(results: Results, words: tuple[str, ...], otherwise: str) -> str:
+    """Every measure whose name holds one of `words`: of real clips where there is one, and of all arms."""
+    arms = {"real clips": results.floors.get(REAL_FLOOR, {}), **results.measures}
     names = sorted(
         {name for found in results.measures.values() for name in found if any(word in name for word in words)}
     )
     parts = [
-        f"{label(name)}: "
-        + ", ".join(f"{arm} {found[name].value:.3g}" for arm, found in results.measures.items() if name in found)
+        f"{label(name)}: " + ", ".join(f"{arm} {found[name].value:.3g}" for arm, found in arms.items() if name in found)
         for name in names
     ]
     return "; ".join(parts) + "." if parts else otherwise

@@ -10,10 +10,11 @@ from typing import Any
 from tasks.cache import prune
 from tasks.figures import marker
 from tasks.files import write_text
-from tasks.findings import p_text, sentences
+from tasks.findings import best_arm, p_text, sentences
 from tasks.limitations import limitations
 from tasks.media import collect
 from tasks.report_charts import headline, loss_charts, planes
+from tasks.report_recipes import recipes
 from tasks.report_tables import (
     accuracy_by_emotion,
     balance,
@@ -31,7 +32,7 @@ from tasks.results import Results, load
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(root: Path, target: Path) -> None:
+def write_report(root: Path, target: Path, profile: str) -> None:
     """`target`/index.html and `target`/media, from what lies below the repository `root`.
 
     The same inputs give the same bytes. Files that are not there yet are named on the page.
@@ -39,11 +40,11 @@ def write_report(root: Path, target: Path) -> None:
     Raises:
         InputError: a file that is there cannot be read.
     """
-    write(root, target)
+    write(root, target, profile)
 
 
-def write(root: Path, target: Path) -> Path:
-    """The same, for a notebook: gives the path of the page."""
+def write(root: Path, target: Path, profile: str) -> Path:
+    """The same, for a notebook: gives the path of the page. `profile` is the name that the page says."""
     results = load(root)
     rows = collect(results, target / "media")
     used = [
@@ -57,7 +58,7 @@ def write(root: Path, target: Path) -> Path:
     if (target / "media").is_dir():
         prune(target / "media", used)
     page = target / "index.html"
-    write_text(page, render("report.html.j2", context(results) | {"rows": rows}))
+    write_text(page, render("report.html.j2", context(results) | {"rows": rows, "profile": profile}))
     return page
 
 
@@ -90,6 +91,13 @@ def figure(value: float) -> str:
     return f"{value:,.{2 if size < 10 else 1 if size < 100 else 0}f}"
 
 
+def example(results: Results) -> str:
+    """The path of a clip, of the best experiment where one was judged; "" without clips."""
+    arm = best_arm(results)
+    arm = arm if arm in results.clips else next(iter(reversed(results.clips)), None)
+    return "" if arm is None else f"data/generated/{arm}/{results.clips[arm].wav.iloc[0]}"
+
+
 def context(results: Results) -> dict[str, Any]:
     """All that the template shows, but for the clips."""
     return {
@@ -98,6 +106,7 @@ def context(results: Results) -> dict[str, Any]:
         "emotions": results.emotions,
         "experiments": results.experiments,
         "headline": headline(results),
+        "recipes": recipes(results),
         "measures": measure_rows(results),
         "by_emotion": accuracy_by_emotion(results),
         "duels": duels(results),
@@ -111,6 +120,7 @@ def context(results: Results) -> dict[str, Any]:
         "rejected": rejected(results),
         "limitations": limitations(results),
         "counts": stage_counts(results),
+        "example": example(results),
         "models": model_rows(results),
         "sources": results.sources,
     }

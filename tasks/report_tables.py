@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 
 from tasks.findings import HEADLINE, JUDGE, KINDS, best_arms, label
-from tasks.results import BASE, Measure, Results
+from tasks.report_recipes import drawn
+from tasks.results import BASE, REAL_FLOOR, Measure, Results
 
-REAL_FLOOR = "original"  # held-out real clips as they are, measured like an experiment
 MAX_ROWS = 40  # of rejected files listed by name; the counts are of all
 
 
@@ -125,30 +125,26 @@ def confusions(results: Results) -> list[dict[str, Any]]:
 
 
 def balance(results: Results) -> list[dict[str, Any]]:
-    """Counts of each emotion from songs to training pictures, with the share of the largest for a bar."""
+    """Counts of each emotion from songs to what training draws, with the share of the largest for a bar."""
     train = results.dataset[results.dataset.split == "train"]
     columns = [
         ("songs", results.songs[results.songs.status == "ok"].emotion.value_counts()),
         ("segments", results.segments.emotion.value_counts()),
         ("training pictures", train.emotion.value_counts()),
+        *((f"pictures drawn by {name}", pd.Series(counts)) for name, counts in drawn(results).items()),
     ]
-    return [
-        {
-            "name": name,
-            "n": int(counts.sum()),
-            "ratio": f"{counts.max() / counts.min():.1f}",
-            "rows": [
-                {
-                    "name": emotion,
-                    "n": int(counts.get(emotion, 0)),
-                    "share": round(float(counts.get(emotion, 0) / counts.max()), 3),
-                }
-                for emotion in results.emotions
-            ],
-        }
-        for name, counts in columns
-        if len(counts)
-    ]
+    return [_classes(name, counts, results.emotions) for name, counts in columns if len(counts)]
+
+
+def _classes(name: str, counts: pd.Series, emotions: list[str]) -> dict[str, Any]:
+    counts = counts.reindex(emotions, fill_value=0)
+    largest, smallest = int(counts.max()), int(counts.min())
+    return {
+        "name": name,
+        "n": int(counts.sum()),
+        "ratio": f"largest {largest / smallest:.1f} times the smallest" if smallest else "a class is empty",
+        "rows": [{"name": emotion, "n": int(n), "share": round(n / largest, 3)} for emotion, n in counts.items()],
+    }
 
 
 def rejected(results: Results) -> dict[str, Any]:
@@ -184,8 +180,11 @@ def stage_counts(results: Results) -> list[tuple[str, int, str]]:
 
 
 def model_rows(results: Results) -> list[dict[str, Any]]:
-    """What made each model, flattened to name and value."""
-    return [{"name": name, "values": list(_flat(made))} for name, made in results.models.items()]
+    """What made each model, flattened to name and value; of its base only what the base's own row does not say."""
+    return [
+        {"name": name, "values": list(_flat({key: value for key, value in made.items() if key != "base"}))}
+        for name, made in results.models.items()
+    ]
 
 
 def _flat(values: Any, prefix: str = "") -> Any:

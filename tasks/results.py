@@ -14,9 +14,12 @@ from typing import Any
 import pandas as pd
 
 from tasks.errors import InputError
+from tasks.reading import parquet_of
 
 EMOTIONS = ("happy", "energetic", "tense", "sad", "calm")  # the order of the demo; others follow by name
 BASE = "base"
+REAL_FLOOR = "original"  # of `floors`: held-out real clips as they are, measured like an experiment
+NUMBERS = ("kad", "low", "high", "n", "step", "loss", "learning_rate", "validation_loss")  # columns of CSV files
 PARTS = ("emotions", "comparisons")  # of an experiment in metrics.json, beside its measures
 
 TABLES = {
@@ -100,6 +103,18 @@ def load(root: Path) -> Results:
     Raises:
         InputError: a file that is there cannot be read, or lacks a column.
     """
+    try:
+        return _load(root)
+    except (AttributeError, TypeError, ValueError, LookupError) as error:
+        raise InputError(
+            "the results have another form than this version writes",
+            where=root / "reports/metrics.json and what is beside it",
+            got=f"{type(error).__name__}: {error}",
+            todo="run `emoriff evaluate` again",
+        ) from error
+
+
+def _load(root: Path) -> Results:
     missing: list[str] = []
     metrics = _json(root / "reports/metrics.json", {}, missing, root)
     experiments = dict(sorted(metrics.get("experiments", {}).items()))
@@ -113,7 +128,7 @@ def load(root: Path) -> Results:
         comparisons={name: measures_of(values.get("comparisons", {})) for name, values in experiments.items()},
         floors={name: measures_of(values) for name, values in metrics.get("floors", {}).items()},
         settings=metrics.get("settings", {}),
-        clips=_each(root / "data/generated", "manifest.parquet", ["emotion", "seed", "png", "listening"]),
+        clips=_each(root / "data/generated", "manifest.parquet", ["emotion", "seed", "png", "wav", "listening"]),
         losses=_each(root / "reports/train", "loss.csv", ["step", "loss", "validation_loss"]),
         validations=_each(root / "reports/train", "validation.csv", ["step", "group", "name", "loss"]),
         models={file.parent.name: read_json(file) for file in sorted(root.glob("models/*/emoriff.json"))},
@@ -131,7 +146,7 @@ def read_json(file: Path) -> Any:
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("not JSON", where=file, got=error, todo="remove it and run its stage again") from error
 
 
@@ -155,11 +170,15 @@ def _measure(value: Any) -> Measure | None:
     tests = p.items() if isinstance(p, Mapping) else [] if p is None else [(against, p)]
     return Measure(
         float(value["value"]),
-        value.get("low"),
-        value.get("high"),
-        value.get("n"),
+        _number(value.get("low")),
+        _number(value.get("high")),
+        None if value.get("n") is None else int(value["n"]),
         tuple((str(other), float(p_value)) for other, p_value in tests),
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -180,17 +199,16 @@ def _table(file: Path, columns: list[str], missing: list[str], root: Path) -> pd
 
 
 def _read(file: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    absent = [name for name in columns if name not in table]
-    if absent:
-        raise InputError(
-            "columns are missing",
-            where=file,
-            expected=", ".join(columns),
-            got=", ".join(table.columns),
-            todo="run the stage that writes it again",
-        )
-    return table
+    if file.suffix == ".parquet":
+        return parquet_of(file, columns)
+    try:
+        table = pd.read_csv(file)
+        numbers = [name for name in NUMBERS if name in table.columns]
+        table[numbers] = table[numbers].apply(pd.to_numeric)
+        return table[[*columns, *(name for name in table.columns if name not in columns)]]
+    except (OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+        expected, todo = ", ".join(columns), "run the stage that writes it again"
+        raise InputError("not a readable table", where=file, expected=expected, got=error, todo=todo) from error
 
 
 def _each(folder: Path, name: str, columns: list[str]) -> dict[str, pd.DataFrame]:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from tasks.experiments import experiment_of
+from tasks.params import PROFILES, load
 from tasks.picture import RIFFUSION, Picture, save
 
 EMOTIONS = ["happy", "energetic", "tense", "sad", "calm"]
@@ -152,7 +154,10 @@ def _training(root: Path, arm: str, random: np.random.Generator) -> None:
     folder.mkdir(parents=True)
     pd.DataFrame(columns).to_csv(folder / "loss.csv", index=False)
     model.mkdir(parents=True)
-    (model / "emoriff.json").write_text(json.dumps({"seed": 1, "experiment": {"steps": 300, "prompts": ["{emotion}"]}}))
+    experiment = experiment_of(load(PROFILES / "demo.yaml").train, arm)
+    figures = {"steps": 300, "pictures_seen": 301 * experiment.batch, "learnt_parameters": 12345, "notes": []}
+    facts = {"seed": 1, "parameters": experiment.model_dump(), "figures": figures}
+    (model / "emoriff.json").write_text(json.dumps(facts))
 
 
 def _songs(root: Path, random: np.random.Generator) -> None:

@@ -110,8 +110,10 @@ function rate() {
   ask();
 }
 function csv() {
-  const cell = (value) => /[",\r\n]/.test(String(value)) ? '"' + String(value).replaceAll('"', '""') + '"' : String(value);
-  return [COLUMNS, ...state.rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  // A spreadsheet runs a cell that begins like a formula; a quote in front makes it text.
+  const safe = (value) => (/^[=+\-@\t\r]/.test(String(value)) ? "'" : "") + String(value);
+  const cell = (value) => /[",\r\n]/.test(value) ? '"' + value.replaceAll('"', '""') + '"' : value;
+  return [COLUMNS, ...state.rows].map((row) => row.map(safe).map(cell).join(",")).join("\r\n") + "\r\n";
 }
 function save() {
   const link = document.createElement("a");

@@ -77,23 +77,30 @@ function showTimings() {
     return cell;
   });
   const table = (title, rows) => {
-    const heading = document.createElement("h3"), box = document.createElement("div");
-    const body = document.createElement("table");
+    const [part, heading, box, body] = ["div", "h3", "div", "table"].map((name) => document.createElement(name));
     heading.textContent = title;
-    box.className = "scroll";
+    [box.className, body.className] = ["scroll", "narrow"];
     rows.forEach((values) => body.insertRow().append(...cells(values)));
     box.append(body);
-    place.append(heading, box);
+    part.append(heading, box);
+    place.append(part);
   };
   const pairs = (values) => Object.entries(values ?? {}).map(([name, value]) => [name, String(value)]);
   place.replaceChildren();
-  const rest = ({ seconds, ...others }) => pairs(others).map(([name, value]) => value + " " + name).join(", ");
+  const rest = ({ seconds, ...counts }) =>
+    Object.entries(counts).filter(([name, n]) => n).map(([name, n]) => n + " " + name).join(", ");
   const time = (value) => value < 90 ? value.toFixed(1) + " s" : (value / 60).toFixed(1) + " min";
   const order = place.dataset.stages.split(" ");
   const stages = Object.entries(window.timings.stages ?? {});
   const rank = ([name]) => order.indexOf(name.split("@")[0].split("_")[0]);
   stages.sort((a, b) => rank(a) - rank(b) || (a[0] < b[0] ? -1 : 1));
-  table("Time per stage (last run of each)", stages.map(([name, row]) => [name, time(row.seconds), rest(row)]));
+  const all = stages.reduce((sum, [name, row]) => sum + row.seconds, 0);
+  const rows = stages.map(([name, row]) => [name, time(row.seconds), rest(row)]);
+  table("Time per stage (last run of each)", [...rows, ["all", time(all), ""]]);
   table("Machine", pairs(window.timings.machine));
   table("Versions", pairs(window.timings.versions));
+  const trained = stages.filter(([name]) => name.startsWith("train@"));
+  const spent = trained.map(([name, row]) => name.slice(6) + " " + time(row.seconds)).join(", ");
+  const processors = window.timings.machine?.processors ?? "?";
+  if (spent) document.getElementById("hours").textContent = `Time on ${processors} processors: ${spent}; all stages ${time(all)}.`;
 }
