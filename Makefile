@@ -12,7 +12,7 @@ help:
 	@echo "make test    lint, types, architecture, tests"
 	@echo "make test-all  the slow ones too: browser, schedules, kills, Dask"
 	@echo "make serve   Prefect server, worker and the deployments of prefect.yaml, on loopback"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks that take minutes; a page of what they measured"
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
@@ -45,7 +45,7 @@ serve: $(READY)
 	$(BIN)/emoriff serve
 
 bench: $(READY)
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python -m benchmarks.results all
 
 clean:
 	rm -rf .emoriff

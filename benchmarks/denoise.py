@@ -1,4 +1,4 @@
-"""What denoising gains on known noise, and what it costs on clean pictures: `python benchmarks/denoise.py`.
+"""What denoising gains on known noise, and what it costs on clean pictures: `python -m benchmarks.denoise`.
 
 Log-spectral distance in dB to the clean picture, mean over excerpts of real music (EMORIFF_REAL_DATA or
 ../shared/real). Grain is Gaussian in pixel values, haze steady broadband noise in magnitudes, below the maximum.
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from benchmarks.record import Report
 from tasks import denoise, spectrogram
 from tasks.params import DenoiseParams
 from tasks.picture import RIFFUSION
@@ -73,8 +74,15 @@ def main() -> None:
             for name, pictures in noisy.items()
         }
         rows[method]["CPU s a tile"] = (time.process_time() - started) / len(clean) / len(noisy)
-    print(f"log-spectral distance to the clean picture (dB), {len(clean)} clips, smaller is better")
-    print(pd.DataFrame(rows).T.round(2).to_string())
+    report, table = Report("denoise"), pd.DataFrame(rows).T
+    report.say(f"log-spectral distance to the clean picture (dB), {len(clean)} clips, smaller is better")
+    report.say(table.round(2).to_string())
+    best = table.iloc[1:, 1:-1].sum(axis=1).idxmin()
+    gains = table.loc["none"].iloc[1:-1] - table.loc[best].iloc[1:-1]
+    report.figure(f"{best}: gained on noisy pictures, mean", gains.mean(), "dB")
+    report.figure(f"{best}: gained on the noise it helps least", gains.min(), "dB")
+    report.figure(f"{best}: cost on clean pictures", table["clean (cost)"][best], "dB")
+    report.save()
 
 
 if __name__ == "__main__":

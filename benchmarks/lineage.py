@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.record import Report
 from tasks.files import write_json, write_parquet, write_text
 from tasks.listing import folder_md5, listing_bytes, stored
 
@@ -190,9 +191,13 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=1802)
     parser.add_argument("--versions", type=int, default=20)
     wanted = parser.parse_args()
-    print(f"{'':<42}wall s  processor s")
-    for name, (wall, processor) in measure(wanted.songs, wanted.versions).items():
-        print(f"{name:<42}{wall:6.2f}  {processor:11.2f}")
+    report, measured = Report("lineage"), measure(wanted.songs, wanted.versions)
+    report.say(f"{'':<42}wall s  processor s")
+    for name, (wall, processor) in measured.items():
+        report.say(f"{name:<42}{wall:6.2f}  {processor:11.2f}")
+    slowest = max(processor for _, processor in measured.values())
+    report.figure(f"emoriff lineage, {wanted.songs} songs, the slowest question", slowest, "CPU s", bar=2)
+    report.save()
 
 
 if __name__ == "__main__":

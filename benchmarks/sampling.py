@@ -1,11 +1,11 @@
-"""Seams, speed and repeatability of sampling: `python benchmarks/sampling.py [MODEL] [--pieces N] [--tiles N]`.
+"""Seams, speed and repeatability of sampling: `python -m benchmarks.sampling [MODEL] [--pieces N] [--tiles N]`.
 
 Seams: the spectral flux (mean absolute change from one picture column to the next) where windows begin or end,
 against elsewhere, for pieces made by overlapping windows and, for comparison, by gluing independent tiles. A
 ratio of 1 means that the seam is no more of a change than the music is; the interval is a bootstrap over pieces.
 Elsewhere means other columns at the same place of the VAE's grid: a small VAE's pictures change more where one
 latent ends and the next begins (printed too), seam or not.
-Speed: seconds a tile for each sampler on one thread. Repeatability: pixels that differ when a clip is made alone
+Speed: CPU seconds a tile for each sampler on one thread. Repeatability: pixels that differ when a clip is made alone
 and in a batch.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.record import Report
 from tasks import sampling, windows
 from tasks.diffusion import Model
 from tasks.params import GenerateParams, load
@@ -43,7 +44,7 @@ def seam_ratio(pictures: np.ndarray, seams: np.ndarray, scale: int) -> tuple[flo
     return float(at_seams.mean() / at_rest.mean()), float(low), float(high)
 
 
-def show_seams(model: Model, params: GenerateParams, n_pieces: int, n_tiles: int) -> None:
+def show_seams(report: Report, model: Model, params: GenerateParams, n_pieces: int, n_tiles: int) -> None:
     side = model.resolution
     prompts = [params.prompts[index % len(params.prompts)] for index in range(n_pieces)]
     long = sampling.generate_long(model, prompts, range(n_pieces), params, n_tiles * model.width)
@@ -55,33 +56,38 @@ def show_seams(model: Model, params: GenerateParams, n_pieces: int, n_tiles: int
     starts = windows.starts(n_tiles * model.width, model.width, params.overlap)[1:]
     ends = [first + model.width for first in starts[:-1]]
     borders = np.unique([latent * model.scale - 1 for latent in [*starts, *ends] if latent < n_tiles * model.width])
-    print(f"spectral flux at seams / elsewhere, {n_pieces} pieces of {n_tiles} tiles (95 % interval)")
+    report.say(f"spectral flux at seams / elsewhere, {n_pieces} pieces of {n_tiles} tiles (95 % interval)")
     for name, pictures, seams in (
         ("overlapping windows", long, borders),
         ("glued tiles", np.concatenate(parts, axis=-1), glued_seams),
     ):
         value, low, high = seam_ratio(pictures, seams, model.scale)
-        print(f"  {name:22} {value:.2f} ({low:.2f} to {high:.2f})")
+        report.say(f"  {name:22} {value:.2f} ({low:.2f} to {high:.2f})")
+        if name == "overlapping windows":
+            report.figure("spectral flux at seams / elsewhere", value, "times")
+            report.figure("spectral flux at seams / elsewhere, lower end of the interval", low, "times", bar=1)
     change = flux(parts[0]).mean(axis=0)
     grid = change[model.scale - 1 :: model.scale].mean() / change.mean()
-    print(f"  {'inside single tiles':22} {grid:.2f} (borders of latents / all columns)")
+    report.say(f"  {'inside single tiles':22} {grid:.2f} (borders of latents / all columns)")
 
 
-def show_speed(model: Model, params: GenerateParams) -> None:
-    print(f"seconds a tile, {params.steps} steps, batch {params.batch}, one thread")
+def show_speed(report: Report, model: Model, params: GenerateParams) -> None:
+    report.say(f"CPU seconds a tile, {params.steps} steps, batch {params.batch}, one thread")
     for scheduler in ("ddim", "dpm_solver", "euler"):
         changed = params.model_copy(update={"scheduler": scheduler})
-        started = time.perf_counter()
+        started = time.process_time()
         sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), changed)
-        print(f"  {scheduler:22} {(time.perf_counter() - started) / params.batch:.3f}")
+        report.say(f"  {scheduler:22} {(time.process_time() - started) / params.batch:.3f}")
 
 
-def show_repeatability(model: Model, params: GenerateParams) -> None:
+def show_repeatability(report: Report, model: Model, params: GenerateParams) -> None:
     together = sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), params)
     alone = np.concatenate([sampling.generate_pictures(model, ["happy"], [seed], params) for seed in range(4)])
     difference = np.abs(together[:4].astype(int) - alone)
-    print(f"alone against in a batch of {params.batch}: {(difference > 0).mean():.2%} of the pixels differ, ", end="")
-    print(f"by at most {difference.max()}")
+    share = (difference > 0).mean()
+    report.say(
+        f"alone against in a batch of {params.batch}: {share:.2%} of the pixels differ, at most by {difference.max()}"
+    )
 
 
 def main() -> None:
@@ -93,9 +99,11 @@ def main() -> None:
     torch.set_num_threads(1)
     params = load(ROOT / "params.yaml").generate
     model = sampling.load_pipeline(arguments.model)
-    show_seams(model, params, arguments.pieces, arguments.tiles)
-    show_speed(model, params)
-    show_repeatability(model, params)
+    report = Report("sampling")
+    show_seams(report, model, params, arguments.pieces, arguments.tiles)
+    show_speed(report, model, params)
+    show_repeatability(report, model, params)
+    report.save()
 
 
 if __name__ == "__main__":
