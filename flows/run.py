@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ from flows import server
 from flows.progress import Progress
 from tasks import runs
 from tasks.cache import LOCAL, Cache
+from tasks.errors import CacheError
 from tasks.files import write_json, write_text
 from tasks.locks import lock
 from tasks.params import Params, load
 
 TIMINGS = Path("reports") / "timings.json"
+KEYS: list[str] = []  # of the items of this process's stage
 
 
 def tell(message: str) -> None:
@@ -31,23 +35,53 @@ def tell(message: str) -> None:
 def stage(name: str, argument: str | None = None) -> None:
     """Run the flow of stage `name` (of one experiment, where there is one each), locked and recorded."""
     label = f"{name}@{argument}" if argument else name
-    params = load()
+    load()
     quieten()
     stop_with(server.watched())
     with (
         lock(LOCAL / "locks" / f"{label}.lock", wait=True, tell=tell),
+        forgetting(),
         runs.recorded(Path(), name, argument) as summary,
     ):
+        params = load()  # again: who held the lock may have done so for hours
         server.ensure(tell)
-        started = time.time()
+        started = time.monotonic()
         flow = flow_of(name).with_options(task_runner=task_runner(params))
         state = flow(params, *([argument] if argument else []), return_state=True)
         summary.update(state.result())
         summary["flow_run"] = str(state.state_details.flow_run_id)
-        seconds = time.time() - started
+        check_outputs()
+        seconds = time.monotonic() - started
     del summary["flow_run"]
     record_timing(label, seconds, summary)
     tell(f"{label}: {summary_line(summary)} in {seconds:.0f} s")
+
+
+@contextmanager
+def forgetting() -> Iterator[None]:
+    """Drop what is remembered of items whose inputs changed in the block: their keys name other bytes."""
+    try:
+        yield
+    except runs.ChangedError:
+        for key in KEYS:
+            Cache().forget(key)
+        raise
+
+
+def check_outputs() -> None:
+    """Refuse an end at which a file that was made is gone or altered: DVC would record it so.
+
+    Raises:
+        CacheError: names the first ones.
+    """
+    cache = Cache()
+    altered = sorted({name for key in KEYS for name in cache.altered(key)})
+    if altered:
+        raise CacheError(
+            f"{len(altered)} files were removed or altered after the stage had written them",
+            where=", ".join(altered[:5]),
+            todo="let nothing else write there, and run the same command again: only they are made again",
+        )
 
 
 def stop(*_: object) -> None:
@@ -102,6 +136,7 @@ def run(name: str, items: list[Any], params: Params, parameters: Any) -> list[An
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)  # Prefect's own handler waits for the work to end
     keyed = [registry.keyed(name, item, parameters) for item in items]
+    KEYS.extend(item.key for item in keyed)
     task, shown = registry.task(name), Progress(name)
     registry.PROGRESS.append(shown)
     results: dict[str, Any] = {}

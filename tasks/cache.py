@@ -6,14 +6,17 @@ record exists and every output file is there with the recorded hash, or can be p
 which holds every output a finished stage ever had. Hashes are MD5, because DVC's cache is addressed by it.
 """
 
+import configparser
 import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +27,7 @@ from tasks.files import digest, replacing
 from tasks.imports import closure
 
 LOCAL = Path(".emoriff")
+MD5 = re.compile("[0-9a-f]{32}")
 log = logging.getLogger("emoriff.cache")
 
 
@@ -49,17 +53,31 @@ def item_key(module: str, inputs: Any, parameters: Any) -> str:
     return digest({"code": code_digest(module), "inputs": inputs, "module": module, "parameters": parameters})
 
 
+def dvc_cache(root: Path) -> Path:
+    """Where DVC keeps content by MD5: `cache.dir` of its configuration (a lab's, a queued experiment's), or its own."""
+    settings = configparser.ConfigParser(interpolation=None, strict=False)
+    settings.read([root / ".dvc/config", root / ".dvc/config.local"])
+    return root / ".dvc" / settings.get("cache", "dir", fallback="cache") / "files" / "md5"
+
+
 class Cache:
     """Records by key and hashes by file state, in one SQLite file that threads and processes share."""
 
-    def __init__(self, local: Path = LOCAL, dvc_cache: Path = Path(".dvc/cache/files/md5")) -> None:
+    def __init__(self, local: Path = LOCAL, stored: Path | None = None) -> None:
         self.path = local / "cache.sqlite"
-        self.dvc_cache = dvc_cache
+        self.dvc_cache = stored or dvc_cache(local.parent)
         self._connections = threading.local()
+        self._execute("create table if not exists record (key text primary key, value text)")
+        self._execute("create table if not exists state (path text primary key, stat text, md5 text)")
+
+    def _execute(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
+        """Rows of a statement.
+
+        Raises:
+            CacheError: the file is full, read-only or no database.
+        """
         try:
-            local.mkdir(parents=True, exist_ok=True)
-            self._execute("create table if not exists record (key text primary key, value text)")
-            self._execute("create table if not exists state (path text primary key, stat text, md5 text)")
+            return self._database().execute(statement, values).fetchall()
         except (OSError, sqlite3.Error) as error:
             raise CacheError(
                 f"the cache cannot be used: {error}",
@@ -69,20 +87,29 @@ class Cache:
                 "it only saves time, results do not depend on it",
             ) from error
 
-    def _execute(self, statement: str, values: tuple[str, ...] = ()) -> list[Any]:
+    def _database(self) -> sqlite3.Connection:
         if not hasattr(self._connections, "database"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = normal")  # a lost record costs time, never truth
             self._connections.database = database
-        return self._connections.database.execute(statement, values).fetchall()
+        return self._connections.database
 
     def get(self, key: str) -> Record | None:
         """The record of `key`, or None; always None where EMORIFF_FRESH asks for computing."""
         if os.environ.get("EMORIFF_FRESH"):
             return None
+        return self._record(key)
+
+    def _record(self, key: str) -> Record | None:
         found = self._execute("select value from record where key = ?", (key,))
-        return Record(**json.loads(found[0][0])) if found else None
+        return parsed(found[0][0]) if found else None
+
+    def altered(self, key: str) -> list[str]:
+        """Files of the record of `key` that are gone or no longer what they were."""
+        record = self._record(key)
+        return [name for name, md5 in record.files.items() if not self._fits(Path(name), md5)] if record else []
 
     def put(self, key: str, record: Record) -> None:
         """Remember `record` under `key`."""
@@ -99,7 +126,7 @@ class Cache:
         state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
         name = os.path.abspath(path)
         found = self._execute("select stat, md5 from state where path = ?", (name,))
-        if found and found[0][0] == state:
+        if found and found[0][0] == state and MD5.fullmatch(str(found[0][1])):
             return str(found[0][1])
         value = md5_of(path)
         self._execute("insert or replace into state values (?, ?, ?)", (name, state, value))
@@ -142,16 +169,26 @@ class Cache:
         if not stored.is_file():
             return False
         if md5_of(stored) != md5:
-            log.warning(
-                "corrupt cache entry %s (its bytes do not have its hash): removed; %s is made again",
-                stored,
-                path,
-            )
-            stored.unlink()
+            log.warning("corrupt cache entry %s (its bytes do not have its hash): %s is made again", stored, path)
+            with suppress(OSError):  # a read-only cache keeps it: it is found again by its hash
+                stored.unlink()
             return False
         with replacing(path) as temporary:
             shutil.copyfile(stored, temporary)
         return True
+
+
+def parsed(text: Any) -> Record | None:
+    """The record in a stored text; None: it is damaged, and so is as if it were not there."""
+    try:
+        values = json.loads(text)
+        rows, files = values["rows"], values["files"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    sound = isinstance(rows, list) and all(isinstance(row, dict) for row in rows) and isinstance(files, dict)
+    if not sound or not all(isinstance(md5, str) and MD5.fullmatch(md5) for md5 in files.values()):
+        return None
+    return Record(rows, files)
 
 
 def md5_of(path: Path) -> str:

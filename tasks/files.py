@@ -1,11 +1,12 @@
 """Files that are whole or absent: write to a temporary name, then rename; hashes of what is there."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tasks.errors import EmoriffError
 if TYPE_CHECKING:
     import pandas as pd
 
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 TEMPORARY = ".part-"  # files of a killed run carry it; `remove_temporaries` clears them
 
 
@@ -23,17 +25,17 @@ def replacing(target: Path) -> Iterator[Path]:
 
     On an error the temporary file is removed and `target` keeps its old bytes.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno in (28, 122, 30, 13):  # ENOSPC, EDQUOT, EROFS, EACCES
+        if error.errno in CANNOT_WRITE:
             raise EmoriffError(
                 f"cannot write: {error.strerror}",
                 where=target,
-                expected=f"a writable disk (free here: {free_gib(target.parent):.2f} GiB)",
+                expected=f"a writable disk with room (free here: {free_gib(target):.2f} GiB)",
                 todo="free some space or give write permission, then run the same command again: finished work is kept",
             ) from error
         raise
@@ -41,12 +43,14 @@ def replacing(target: Path) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that became read-only keeps it, and the error above says so
+                temporary.unlink()
 
 
 def free_gib(path: Path) -> float:
-    """Free space in GiB of the disk that holds `path`."""
-    return shutil.disk_usage(path).free / 2**30
+    """Free space in GiB of the disk that holds `path`, or will."""
+    there = next(place for place in [path, *path.absolute().parents] if place.exists())
+    return shutil.disk_usage(there).free / 2**30
 
 
 def remove_temporaries(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks import pipeline
 from tasks.cache import LOCAL, Cache
+from tasks.errors import EmoriffError, InputError, without_secrets
 from tasks.files import digest, replacing
 from tasks.listing import folder_md5, listing, listing_bytes, songs_by_part
 from tasks.machine import Environment, GitState, environment, git_state
@@ -50,12 +51,20 @@ class Run:
     error: str | None = None
 
 
+class ChangedError(InputError):
+    """What a run reads changed under it, so that nobody can say what its result was made of."""
+
+
 @contextmanager
 def recorded(root: Path, name: str, argument: str | None = None) -> Iterator[dict[str, Any]]:
     """Record the block as a run of stage `name`, failed when it raises; put counts into the given dict.
 
     The key "flow_run" of that dict is taken as Prefect's id, all others are counts. A record that cannot be
     written is told in the log and changes nothing: the run's result does not depend on it.
+
+    Raises:
+        ChangedError: parameters, inputs or code are no longer what they were at the start. DVC looks at them only
+            afterwards, and would record the new ones for a result of the old ones.
     """
     from tasks import events
 
@@ -66,15 +75,50 @@ def recorded(root: Path, name: str, argument: str | None = None) -> Iterator[dic
     summary: dict[str, Any] = {}
     events.emit(root, "START", before)
     try:
-        yield summary
+        with unchanged(root, before):
+            yield summary
     except BaseException as failure:
-        error = f"{type(failure).__name__}: {failure}"
+        error = without_secrets(f"{type(failure).__name__}: {failure}")
         raise
     finally:
         run = ended(root, stage, before, summary, error)
         write(root, run)
         events.emit(root, "FAIL" if error else "COMPLETE", run)
         events.finish()
+
+
+@contextmanager
+def unchanged(root: Path, before: Run) -> Iterator[None]:
+    """Raise ChangedError when what `before` names has changed by the end of the block, well or not."""
+    try:
+        yield
+    except Exception as failure:
+        if names := changed(root, before):
+            raise told_change(names) from failure
+        raise
+    if names := changed(root, before):
+        raise told_change(names)
+
+
+def changed(root: Path, before: Run) -> list[str]:
+    """Parameters, inputs and sources that are no longer what they were when the run began."""
+    try:
+        values = pipeline.read_yaml(root / "params.yaml")
+    except InputError:
+        values = {}
+    keys = [f"{key} (params.yaml)" for key, value in before.parameters.items() if pipeline.at(values, key) != value]
+    hashes = before.inputs | before.code
+    return keys + [path for path, md5 in hashes.items() if content_md5(root, path) != md5]
+
+
+def told_change(names: list[str]) -> ChangedError:
+    """The error that names what changed."""
+    return ChangedError(
+        "what the stage reads changed while it ran",
+        where=", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+        expected="the same bytes at its end as at its start",
+        todo="let nothing write there meanwhile, and run the same command again: what was made of it is not kept",
+    )
 
 
 def begun(root: Path, stage: pipeline.Stage, stages: dict[str, pipeline.Stage]) -> Run:
@@ -172,7 +216,7 @@ def write(root: Path, run: Run) -> None:
         for path, md5 in run.code.items():
             keep(root, md5, (root / path).read_bytes())
         append(home(root) / FOLDER / "runs.jsonl", json.dumps(asdict(run), sort_keys=True))
-    except OSError as error:
+    except (OSError, EmoriffError) as error:
         log.warning("the run of %s is not recorded: %s", run.stage, error)
 
 
@@ -194,11 +238,22 @@ def kept(root: Path, name: str) -> bytes | None:
 
 def songs_of(root: Path, folder_hash: str) -> dict[str, list[int]] | None:
     """Songs of a folder version by part (see `songs_by_part`); None when nothing here remembers it."""
-    content = kept(root, f"{folder_hash}.songs")
-    if content:
-        return dict(json.loads(content))
+    songs = parsed_songs(kept(root, f"{folder_hash}.songs") or b"")
+    if songs is not None:
+        return songs
     files = listing(root, folder_hash)
     return None if files is None else songs_by_part(list(files))
+
+
+def parsed_songs(content: bytes) -> dict[str, list[int]] | None:
+    """Songs by part as `content_md5` kept them; None: it is something else."""
+    try:
+        songs = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(songs, dict) or not all(isinstance(ids, list) for ids in songs.values()):
+        return None
+    return songs if all(type(song) is int for ids in songs.values() for song in ids) else None
 
 
 def append(path: Path, line: str) -> None:
@@ -230,6 +285,20 @@ def parse(line: str) -> Run | None:
         chosen = {key: value for key, value in values.items() if key in known}
         chosen["git"] = GitState(**values["git"])
         chosen["environment"] = Environment(**values["environment"])
-        return Run(**chosen)
-    except (ValueError, KeyError, TypeError):
+        run = Run(**chosen)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return run if is_sound(run) else None
+
+
+def is_sound(run: Run) -> bool:
+    """Whether what was read has the types of a record."""
+    texts = [run.id, run.stage, run.status, run.started, run.ended, run.environment.host]
+    hashes = [run.inputs, run.outputs, run.code, run.environment.packages]
+    optional = [run.git.commit, run.git.changes, run.flow_run, run.error]
+    return (
+        all(isinstance(value, str) for value in texts)
+        and all(isinstance(value, dict) for value in [run.parameters, run.seeds, run.base, run.counts, *hashes])
+        and all(isinstance(md5, str) for values in hashes for md5 in values.values())
+        and all(isinstance(value, str | None) for value in optional)
+    )

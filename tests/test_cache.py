@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.cache import Cache, item_key, prune
+from tasks.cache import Cache, dvc_cache, item_key, prune
 from tasks.errors import CacheError, LockError
 from tasks.locks import lock
 
@@ -53,6 +53,16 @@ def test_a_deleted_output_without_a_copy_is_a_miss(cache: Cache) -> None:
     assert cache.get("key") is None
 
 
+def test_outputs_that_vanish_or_change_before_the_stage_ends_are_named(cache: Cache) -> None:
+    path = remembered(cache)
+    assert cache.altered("key") == []
+    path.write_text("altered")
+    assert cache.altered("key") == ["out.txt"]
+    path.unlink()
+    assert cache.altered("key") == ["out.txt"]
+    assert cache.altered("another key") == []
+
+
 def test_inputs_a_b_a_never_leave_bs_output_under_as_name(cache: Cache) -> None:
     remembered(cache, "a", "key of a")
     path = remembered(cache, "b", "key of b")
@@ -83,6 +93,32 @@ def test_a_cache_that_is_no_database_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "cache.sqlite").write_text("no database " * 100)
     with pytest.raises(CacheError, match="remove it"):
         Cache(tmp_path)
+
+
+def test_a_full_disk_says_what_to_do(cache: Cache) -> None:
+    cache._execute("pragma max_page_count = 5")  # as many as there are: SQLite's own way to be full
+    with pytest.raises(CacheError, match="is full"):
+        cache.remember("key", [{"long": "x" * 100_000}], [])
+    cache._execute("pragma max_page_count = 1000")
+    cache.remember("key", [{"long": "x" * 100_000}], [])
+    assert cache.intact("key")
+
+
+def test_a_read_only_cache_says_what_to_do(cache: Cache) -> None:
+    cache._execute("pragma query_only = on")
+    with pytest.raises(CacheError, match="readonly"):
+        cache.remember("key", [], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("", ".dvc/cache"), ("[core]\n    analytics = false\n[cache]\n    dir = /lab/cache\n", "/lab/cache"),
+     ("['remote \"s\"']\n    url = s3://a\n[cache]\n    dir = ../../shared\n", ".dvc/../../shared")],
+)  # fmt: skip
+def test_dvcs_cache_is_where_its_configuration_says(tmp_path: Path, text: str, place: str) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text(text)
+    assert dvc_cache(tmp_path) == tmp_path / place / "files/md5"
 
 
 def test_prune_removes_what_no_longer_belongs(tmp_path: Path) -> None:

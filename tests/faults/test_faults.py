@@ -1,0 +1,117 @@
+"""Faults in short: what a stage reads or wrote is disturbed, a disk that is full. `make faults` is the long run."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows import run as flow_run
+from tasks import runs
+from tasks.cache import Cache
+from tasks.errors import CacheError, EmoriffError
+from tasks.files import replacing, write_text
+from tests.faults.kills import half_written
+from tests.faults.table import Row, message_of, skipped, table
+
+STAGE = {
+    "convert": {
+        "cmd": "python -m flows convert",
+        "params": ["convert"],
+        "deps": ["raw", "tasks/audio.py"],
+        "outs": ["wav"],
+    }
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pipeline of one stage, with one item that was remembered from inputs as they are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(flow_run, "KEYS", ["key"])
+    for name, text in {
+        "dvc.yaml": yaml.safe_dump({"stages": STAGE}), "params.yaml": "convert: {rate: 44100}\n", "raw/12.mp3": "song",
+        "tasks/audio.py": "x = 1\n", "wav/12.wav": "sound",
+    }.items():  # fmt: skip
+        write_text(tmp_path / name, text)
+    Cache().remember("key", [{"file": "12.wav"}], [Path("wav/12.wav")])
+    return tmp_path
+
+
+CHANGES = {  # file -> its new text, what the message names
+    "raw/12.mp3": ("another song", "raw"),
+    "params.yaml": ("convert: {rate: 22050}\n", "params.yaml"),
+    "tasks/audio.py": ("x = 2\n", "tasks/audio.py"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES))
+def test_what_changes_under_a_stage_fails_it_and_leaves_nothing_in_the_cache(folder: Path, name: str) -> None:
+    text, named = CHANGES[name]
+    with pytest.raises(runs.ChangedError, match=named), flow_run.forgetting(), runs.recorded(folder, "convert"):
+        (folder / name).write_text(text)
+    assert Cache().get("key") is None
+    assert runs.read(folder)[-1].status == "failed"
+
+
+def test_an_error_that_a_change_caused_is_told_as_the_change(folder: Path) -> None:
+    song = folder / "raw/12.mp3"
+    with pytest.raises(runs.ChangedError, match="raw"), runs.recorded(folder, "convert"):
+        song.rename(folder / "gone.mp3").with_name("12.mp3").read_bytes()
+
+
+def test_an_undisturbed_stage_keeps_its_cache_and_its_own_errors(folder: Path) -> None:
+    with pytest.raises(ZeroDivisionError), flow_run.forgetting(), runs.recorded(folder, "convert"):
+        raise ZeroDivisionError
+    assert Cache().get("key")
+
+
+def test_an_output_that_vanishes_before_the_end_fails_the_stage(folder: Path) -> None:
+    flow_run.check_outputs()
+    (folder / "wav/12.wav").unlink()
+    with pytest.raises(CacheError, match=r"1 files were removed[\s\S]*wav/12\.wav"):
+        flow_run.check_outputs()
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_does_not_fit_keeps_the_old_file_and_says_what_to_do(
+    tmp_path: Path, small_files_only: None
+) -> None:
+    target = tmp_path / "a.wav"
+    target.write_bytes(b"old")
+    with pytest.raises(EmoriffError, match="cannot write: File too large"), replacing(target) as temporary:
+        temporary.write_bytes(bytes(2000))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+    assert target.read_bytes() == b"old"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere; the long run mounts a read-only folder")
+def test_a_read_only_folder_says_what_to_do(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(EmoriffError, match="give write permission"):
+        write_text(tmp_path / "below/a.txt", "x")
+
+
+def test_the_table_tells_good_bad_and_skipped_apart() -> None:
+    rows = [Row("a", "b", "c", "d | e", True, True), Row("a", "b", "c", "d", False, False), skipped("a", "no root")]
+    verdicts = [line.split(" | ")[-2:] for line in table(rows).splitlines()[2:]]
+    assert verdicts == [["yes", "good |"], ["NO", "BAD |"], ["-", "skipped |"]]
+
+
+def test_half_written_is_what_is_neither_old_nor_new() -> None:
+    now = {"kept": "1", "new": "2", "half": "x", ".part-3-new": "y"}
+    assert half_written(now, {"kept": "1"}, {"kept": "1", "new": "2", "half": "3"}) == ["half"]
+
+
+def test_our_message_is_found_in_what_a_run_prints() -> None:
+    said = "Running stage\nemoriff: cannot write\n  where: a\n  what to do: free some space\nERROR: failed\n"
+    assert message_of(said) == "emoriff: cannot write; where: a; what to do: free some space"
