@@ -1,29 +1,54 @@
-"""What the terminal shows while a stage runs: a bar with counts and time left, or plain lines."""
+"""What is shown while a stage runs: a bar or plain lines on the terminal, a progress artifact in Prefect's UI."""
 
 import sys
 import time
+from typing import Any
 
+import httpx
 from tqdm import tqdm
 
 
+def in_a_run() -> bool:
+    """Whether this is inside of a Prefect flow or task: tools for people work without."""
+    context = sys.modules.get("prefect.context")
+    return bool(context and (context.FlowRunContext.get() or context.TaskRunContext.get()))
+
+
 class Progress:
-    """Call it with (done, total, note). A bar on a terminal; elsewhere a line at most every `seconds`."""
+    """Call it with (done, total, note). A bar on a terminal; elsewhere a line at most every `seconds`.
+
+    Work that takes longer than `seconds` is shown in Prefect's UI too.
+    """
 
     def __init__(self, stage: str, seconds: float = 15.0) -> None:
         self.stage, self.seconds = stage, seconds
-        self.started = self.last = time.monotonic()
+        self.started = self.last = self.sent = time.monotonic()
         self.bar: tqdm | None = None
+        self.artifact: Any = None
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Show that `done` of `total` are done."""
+        ended = bool(done) and done == total
+        line = f"{self.stage}: {done} of {total or '?'} {note} {self._left(done, total)}".rstrip()
+        if total and (time.monotonic() - self.sent >= self.seconds or (ended and self.artifact)) and in_a_run():
+            self.sent = time.monotonic()
+            self._artifact(100 * done / total, line)
         if sys.stderr.isatty():
             self._bar(done, total, note)
-        elif time.monotonic() - self.last >= self.seconds or (done == total and done):
+        elif time.monotonic() - self.last >= self.seconds or ended:
             self.last = time.monotonic()
-            print(
-                f"{self.stage}: {done} of {total or '?'} {note} {self._left(done, total)}".rstrip(),
-                flush=True,
-            )
+            print(line, flush=True)
+
+    def _artifact(self, percent: float, line: str) -> None:
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        try:
+            if self.artifact is None:
+                self.artifact = create_progress_artifact(percent, key=f"progress-{self.stage}", description=line)
+            else:
+                update_progress_artifact(self.artifact, percent, description=line)
+        except httpx.HTTPError:
+            return  # a picture of the work must not stop it
 
     def _bar(self, done: int, total: int | None, note: str) -> None:
         if self.bar is None or self.bar.total != total:

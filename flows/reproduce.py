@@ -18,7 +18,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from flows.repro import COLUMNS, environment
 from flows.run import TIMINGS
 from tasks.cache import LOCAL
-from tasks.errors import EmoriffError
+from tasks.errors import EmoriffError, without_secrets
 from tasks.files import sha256
 
 FAILURES = LOCAL / "failures.jsonl"
@@ -26,7 +26,8 @@ FAILURES = LOCAL / "failures.jsonl"
 
 def report_failure(flow: Any, flow_run: Any, state: Any) -> None:
     """Note a failed run in .emoriff/failures.jsonl and, where EMORIFF_WEBHOOK is set, post it there."""
-    record = {"flow": flow.name, "run": flow_run.name, "state": state.name, "message": state.message}
+    record = {"flow": flow.name, "run": flow_run.name, "state": state.name}
+    record["message"] = without_secrets(str(state.message))
     line = json.dumps(record | {"time": datetime.now(UTC).isoformat(timespec="seconds")})
     FAILURES.parent.mkdir(parents=True, exist_ok=True)
     with FAILURES.open("a") as file:
@@ -37,7 +38,17 @@ def report_failure(flow: Any, flow_run: Any, state: Any) -> None:
         urllib.request.urlopen(request, timeout=10).close()
 
 
-@flow(name="reproduce", on_failure=[report_failure], on_crashed=[report_failure])
+# How a deployment's runs are cared for: finished work is kept, so a second try costs only what failed.
+CARE: dict[str, Any] = {
+    "retries": 1,
+    "retry_delay_seconds": 300,
+    "timeout_seconds": 48 * 3600,
+    "on_failure": [report_failure],
+    "on_crashed": [report_failure],
+}
+
+
+@flow(name="reproduce", **CARE)
 def reproduce(targets: list[str] | None = None, fresh: bool = False) -> dict[str, Any]:
     """`emoriff repro` (of some stages only, where `targets` names them).
 
@@ -53,7 +64,7 @@ def reproduce(targets: list[str] | None = None, fresh: bool = False) -> dict[str
     return {"dvc_lock": after, "changed": before != after}
 
 
-@flow(name="experiment", on_failure=[report_failure], on_crashed=[report_failure])
+@flow(name="experiment", **CARE)
 def experiment(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """`dvc exp run` with changed parameters, e.g. {"train.experiments.ours.steps": 500}; kept under `name`."""
     options = [word for key, value in changes.items() for word in ("-S", f"{key}={json.dumps(value)}")]
@@ -63,15 +74,22 @@ def experiment(name: str, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def command(words: list[str], variables: dict[str, str]) -> None:
-    """Run a program and pass its lines on; its last lines become the error when it fails."""
+    """Run a program and pass its lines on; its last lines become the error when it fails.
+
+    It is ended when this flow is, by a time-out or from the UI.
+    """
     process = subprocess.Popen(
         words, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines: list[str] = []
     assert process.stdout is not None
-    for line in process.stdout:
-        lines = [*lines[-39:], line]
-        print(line, end="", flush=True)
+    try:
+        for line in process.stdout:
+            lines = [*lines[-39:], line]
+            print(line, end="", flush=True)
+    except BaseException:
+        process.terminate()
+        raise
     if process.wait():
         raise EmoriffError(
             f"the run ended with status {process.returncode}",
@@ -82,7 +100,7 @@ def command(words: list[str], variables: dict[str, str]) -> None:
 
 
 def show_results() -> None:
-    """The outcome in Prefect's UI: counts a stage, the table of measures, links to page and pictures."""
+    """The outcome in Prefect's UI: counts a stage, the table of measures, the page and its pictures."""
     timings = json.loads(TIMINGS.read_text()) if TIMINGS.is_file() else {"stages": {}}
     rows = [{"stage": name, **values} for name, values in timings["stages"].items()]
     create_table_artifact(rows, key="stages", description="What each stage did when it ran last")
@@ -91,7 +109,23 @@ def show_results() -> None:
         create_markdown_artifact(markdown_table(json.loads(metrics.read_text())), key="measures")
     page = Path("reports/index.html")
     if page.is_file():
-        create_link_artifact(page.resolve().as_uri(), key="report", link_text="the page with pictures and sound")
+        create_link_artifact(address(page), key="report", link_text="the page with pictures and sound")
+        create_markdown_artifact(pictures(page.parent / "media"), key="pictures")
+
+
+def address(file: Path) -> str:
+    """Where a browser finds a file below reports: at `emoriff serve`, which sets EMORIFF_PAGES, or on this disk."""
+    pages = os.environ.get("EMORIFF_PAGES")
+    return f"{pages}/{file.relative_to('reports').as_posix()}" if pages else file.resolve().as_uri()
+
+
+def pictures(media: Path) -> str:
+    """The first generated clip of every emotion and some real ones as Markdown images that link to their files."""
+    lines = []
+    for folder in sorted(media.iterdir()):
+        shown = sorted(folder.glob("*_0000.png")) or sorted(folder.glob("*.png"))[:5]
+        lines += [f"## {folder.name}", *(f"[![{file.stem}]({address(file)})]({address(file)})" for file in shown)]
+    return "\n\n".join(lines)
 
 
 def markdown_table(metrics: dict[str, Any]) -> str:

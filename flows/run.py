@@ -37,7 +37,7 @@ def stage(name: str, argument: str | None = None) -> None:
     label = f"{name}@{argument}" if argument else name
     load()
     quieten()
-    stop_with(server.watched())
+    stop_with(server.above())
     with (
         lock(LOCAL / "locks" / f"{label}.lock", wait=True, tell=tell),
         forgetting(),
@@ -92,15 +92,23 @@ def stop(*_: object) -> None:
     os._exit(128 + signal.SIGTERM)
 
 
-def stop_with(pid: int) -> None:
-    """Stop when process `pid` (DVC's) has ended: nobody would take what this stage makes."""
+def stop_with(processes: list[psutil.Process]) -> None:
+    """Stop when one of the processes above (DVC, `emoriff repro`) has ended: nobody would take what is made."""
 
     def watch() -> None:
-        while psutil.pid_exists(pid):
+        while all(map(alive, processes)):
             time.sleep(1)
         stop()
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs: not a zombie, not another process with its number."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def quieten() -> None:

@@ -18,14 +18,23 @@ ZOMBIES = "crash runs whose worker was killed"
 
 def serve(port: int) -> int:
     """Serve until Ctrl-C or until server or worker ends; the exit code."""
-    os.environ.update(settings() | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "EMORIFF_ROOT": str(Path.cwd())})
+    os.environ.update(
+        settings()
+        | {
+            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "EMORIFF_ROOT": str(Path.cwd()),
+            "EMORIFF_PAGES": f"http://127.0.0.1:{port + 1}",
+        }
+    )
     LOCAL.mkdir(parents=True, exist_ok=True)
-    server = start_server(port)
+    server, pages = start_server(port), start_pages(port + 1)
     try:
         prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         prefect("work-pool", "set-concurrency-limit", POOL, "1")
         prefect("--no-prompt", "deploy", "--all")
         asyncio.run(clean_up_zombies())
+        for name in asyncio.run(crash_leftovers()):
+            tell(f"{name} was left running by a worker that has ended: marked as crashed")
         tell(f"Prefect's UI: http://127.0.0.1:{port}   (Ctrl-C ends server and worker)")
         worker = subprocess.Popen([sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL])
         try:
@@ -36,8 +45,17 @@ def serve(port: int) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        server.terminate()
-        server.wait(timeout=30)
+        for process in (pages, server):
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def start_pages(port: int) -> subprocess.Popen[bytes]:
+    """A small server of reports/, so that the links in Prefect's UI lead to the page and its pictures."""
+    Path("reports").mkdir(exist_ok=True)
+    words = ["-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", "reports"]
+    with (LOCAL / "serve.log").open("ab") as output:
+        return subprocess.Popen([sys.executable, *words], stdout=output, stderr=output)
 
 
 def start_server(port: int) -> subprocess.Popen[bytes]:
@@ -94,3 +112,20 @@ async def clean_up_zombies() -> None:
         name=None, state=StateType.CRASHED, force=False, message="no heartbeat for 90 s: its worker was killed"
     )
     await Automation(name=ZOMBIES, trigger=trigger, actions=[action]).acreate()
+
+
+async def crash_leftovers() -> list[str]:
+    """Names of the runs that an earlier worker left running here, now marked as crashed: this is the only worker."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+    from prefect.states import Crashed
+
+    under_way = {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}
+    async with get_client() as client:
+        runs = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate(under_way),
+            work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [POOL]}}),
+        )
+        for run in runs:
+            await client.set_flow_run_state(run.id, Crashed(message="its worker has ended"), force=True)
+    return [run.name for run in runs]

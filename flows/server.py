@@ -4,26 +4,32 @@
 serves until every run that has put its process into .emoriff/prefect/server.json is gone.
 """
 
+import base64
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
+from packaging.version import InvalidVersion, parse
 
-from tasks.errors import EmoriffError
+from tasks.errors import EmoriffError, shown
 from tasks.files import write_json
 from tasks.locks import lock
 
 LOCAL = Path(".emoriff") / "prefect"
 STATE = LOCAL / "server.json"
 START_SECONDS = 120.0
+OWN = re.compile(r"http://127\.0\.0\.1:\d{1,5}/api")  # the only addresses that we ever write down
+ANSWER_SECONDS = 5.0
 
 
 def settings() -> dict[str, str]:
@@ -32,6 +38,7 @@ def settings() -> dict[str, str]:
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",  # Prefect's own default is pickle
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -46,12 +53,24 @@ def ensure(tell: Callable[[str], None]) -> str:
         os.environ.setdefault(name, value)
     given = os.environ.get("PREFECT_API_URL")
     if given:
-        version = answers(given)
-        if version:
+        trouble = trouble_with(given)
+        if not trouble:
             return given
-        tell(f"the Prefect server at {given} does not answer; this run uses a server of its own")
+        tell(f"the Prefect server at {shown(given)} {trouble}; this run uses a server of its own")
     os.environ["PREFECT_API_URL"] = own()
     return os.environ["PREFECT_API_URL"]
+
+
+def trouble_with(url: str) -> str | None:
+    """Why the API at `url` cannot be used; None: it answers in time, and is not older than this client."""
+    there, here = answers(url), version("prefect")
+    if not there:
+        return f"does not answer within {ANSWER_SECONDS:.0f} s"
+    try:
+        fits = parse(there).major == parse(here).major and parse(there) >= parse(here)
+    except InvalidVersion:
+        return f"is no Prefect server (it calls itself {there[:40]!r})"
+    return None if fits else f"has version {there}, here is {here} (install the pinned versions on both)"
 
 
 def own() -> str:
@@ -69,8 +88,9 @@ def read_state() -> dict[str, Any] | None:
     """Address of our server and the processes it serves; None when there is none."""
     try:
         state: dict[str, Any] = json.loads(STATE.read_text())
-        return state if state["url"] and isinstance(state["pids"], list) else None
-    except (OSError, ValueError, KeyError):
+        sound = OWN.fullmatch(state["url"]) and all(type(pid) is int and 0 < pid < 2**31 for pid in state["pids"])
+        return state if sound else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -96,28 +116,37 @@ def start() -> str:
     return url
 
 
-def answers(url: str, timeout: float = 5.0) -> str | None:
+def answers(url: str) -> str | None:
     """The version of the API at `url`, or None when it does not answer in time."""
+    login = os.environ.get("PREFECT_API_AUTH_STRING")
+    headers = {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     try:
-        with urllib.request.urlopen(f"{url}/admin/version", timeout=timeout) as response:
+        request = urllib.request.Request(f"{url}/admin/version", headers=headers)
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
             return str(json.load(response))
     except (OSError, ValueError):
         return None
 
 
-def watched() -> int:
-    """The process whose end ends the server: the outermost `dvc` or `emoriff` above us, or ourselves."""
-    names = {"dvc", "emoriff", "flows"}
-    above = [process for process in psutil.Process().parents() if names & words(process)]
-    return above[-1].pid if above else os.getpid()
+def above() -> list[psutil.Process]:
+    """The processes between us and the outermost `dvc` or `emoriff` (but `emoriff serve`) above us, nearest first."""
+    parents = psutil.Process().parents()
+    ours = [place for place, process in enumerate(parents) if is_run(process)]
+    return parents[: ours[-1] + 1] if ours else []
 
 
-def words(process: psutil.Process) -> set[str]:
-    """The program's name and module, without folders."""
+def is_run(process: psutil.Process) -> bool:
+    """Whether it is a command of DVC or of ours that ends with the run."""
     try:
-        return {Path(word).name for word in process.cmdline()[:3]}
+        words = {Path(word).name for word in process.cmdline()[:4]}
     except psutil.Error:
-        return set()
+        return False
+    return bool(words & {"dvc", "emoriff", "flows"}) and "serve" not in words
+
+
+def watched() -> int:
+    """The process whose end ends the server: the outermost of those above us, or ourselves."""
+    return next((process.pid for process in reversed(above())), os.getpid())
 
 
 def serve(port: int) -> None:

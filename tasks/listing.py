@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-CACHE = Path(".dvc/cache/files/md5")
+from tasks.cache import dvc_cache
+
 BY_SONG = ("data/raw", "data/wav", "data/spectrograms", "data/dataset")  # hold a song or do not, as their names say
 SONG = re.compile(r"(\d+)(?=[_.-]|$)")
 KEPT = Path(".emoriff/lineage/objects")  # listings of folders that no stage makes, which DVC does not store
@@ -29,7 +30,13 @@ def listing_bytes(files: dict[str, str]) -> bytes:
 
 def stored(root: Path, md5: str) -> Path:
     """Where DVC's cache keeps the content with this hash."""
-    return root / CACHE / md5[:2] / md5[2:]
+    return cache_of(root.absolute()) / md5[:2] / md5[2:]
+
+
+@lru_cache
+def cache_of(root: Path) -> Path:
+    """DVC's cache of a repository: its configuration is read once."""
+    return dvc_cache(root)
 
 
 @lru_cache(maxsize=64)
@@ -38,7 +45,10 @@ def listing(root: Path, md5: str) -> dict[str, str] | None:
     content = listing_content(root, md5)
     if content is None:
         return None
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}
+    try:
+        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def listing_content(root: Path, md5: str) -> bytes | None:

@@ -1,0 +1,90 @@
+"""Which Prefect server a run uses, when the given one is down, slow, another version, or no Prefect at all."""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from flows import server
+
+
+class Api(http.server.ThreadingHTTPServer):
+    """Answers every question with `said`, after `seconds`."""
+
+    said: Any = version("prefect")
+    seconds = 0.0
+    logins: tuple[str | None, ...] = ()
+
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/api"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Api
+
+    def do_GET(self) -> None:
+        self.server.logins = (*self.server.logins, self.headers.get("Authorization"))
+        time.sleep(self.server.seconds)
+        body = json.dumps(self.server.said).encode()
+        with suppress(BrokenPipeError):  # nobody waits any longer
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """A server that PREFECT_API_URL names."""
+    found = Api(("127.0.0.1", 0), Handler)
+    found.daemon_threads = True
+    threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    monkeypatch.setenv("PREFECT_API_URL", found.url())
+    monkeypatch.setattr(server, "settings", dict)
+    monkeypatch.setattr(server, "own", lambda: "our own")
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+def test_the_given_server_is_used(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "lab:secret")
+    assert server.ensure(told.append) == api.url()
+    assert (told, api.logins) == ([], ("Basic bGFiOnNlY3JldA==",))
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [("2.20.0", "has version 2.20.0"), ("3.0.0", "has version 3.0.0"), ("99.1.0", "has version 99.1.0"),
+     ("welcome", "is no Prefect server"), ({"a": 1}, "is no Prefect server")],
+)  # fmt: skip
+def test_another_version_is_told_and_not_used(api: Api, said: Any, reason: str) -> None:
+    api.said, told = said, list[str]()
+    assert server.ensure(told.append) == "our own"
+    assert reason in told[0]
+
+
+def test_a_slow_server_is_told_and_not_used(api: Api) -> None:
+    api.seconds, told = 3.0, list[str]()
+    begin = time.monotonic()
+    assert server.ensure(told.append) == "our own"
+    assert "does not answer" in told[0]
+    assert time.monotonic() - begin < 2.5
+
+
+def test_a_server_that_is_down_is_told_and_not_used(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    told: list[str] = []
+    assert server.ensure(told.append) == "our own"
+    assert "http://127.0.0.1:9/api does not answer" in told[0]
