@@ -22,7 +22,7 @@ from tasks.errors import InputError
 AXES = ("valence", "arousal")
 RATING_COLUMNS = ["song_id", "valence", "arousal", "valence_std", "arousal_std"]
 REFUSED_COLUMNS = ["file", "line", "song_id", "reason"]
-SAMPLE = re.compile(r"sample_(\d+)ms")  # a per-second column: the time of its sample in ms
+SAMPLE = re.compile(r"sample_([0-9]{1,9})ms")  # a per-second column: the time of its sample in ms
 NOT_AVERAGED = ("worker", "rater", "swapped")  # columns of single raters' files, and of our own label map
 NO_ARTIST = ("", "n/a", "na", "none", "null", "nan", "unknown", "unknown artist")
 
@@ -136,7 +136,7 @@ def read_ratings(
     rows: dict[int, dict[str, float | None]] = {}
     conflicts: set[int] = set()
     for path in paths:
-        for line, cells in rows_of(path):
+        for line, cells in rows_of(path, ("song_id", *AXES)):
             row, reason = _rating(cells, scale_min, scale_max)
             song_id = song_id_of(cells["song_id"])
             if row is not None and song_id is not None and song_id in rows:
@@ -215,9 +215,11 @@ def _curves(folder: Path, path: Path, refused: list[dict[str, object]]) -> pd.Da
     text = read_text(path)
     try:
         table = pd.read_csv(io.StringIO(text), sep=separator_of(text), skipinitialspace=True, index_col=False)
-    except pd.errors.ParserError as error:
+        table.columns = pd.Index([canonical(str(column)) for column in table.columns])
+        table = table.loc[:, ~table.columns.duplicated()]
+        table["song_id"]
+    except (ValueError, LookupError, OverflowError) as error:  # pandas' own errors are some of these
         raise InputError("not a table of per-second annotations", where=path, got=error) from error
-    table.columns = pd.Index([canonical(column) for column in table.columns])
     ids = [song_id_of(str(cell)) for cell in table["song_id"]]
     samples = {column: match for column in table.columns if (match := SAMPLE.fullmatch(column))}
     present = table[list(samples)]
@@ -233,6 +235,7 @@ def _curves(folder: Path, path: Path, refused: list[dict[str, object]]) -> pd.Da
             refused.append(_refusal(folder, path, int(row) + 2, ids[row], reason))
     usable = ~pd.DataFrame(unusable).any(axis=1)
     values.columns = pd.Index([int(match[1]) / 1000 for match in samples.values()], dtype="float64")
+    values = values.loc[:, ~values.columns.duplicated()]
     values.index = pd.Index([-1 if song is None else song for song in ids], dtype="int64", name="song_id")
     return values[usable.to_numpy()]
 
@@ -241,7 +244,7 @@ def read_artists(folder: Path, paths: list[Path], refused: list[dict[str, object
     """Artist by song; songs without one are left out. A second, different artist of a song is refused."""
     artists: dict[int, str] = {}
     for path in paths:
-        for line, cells in rows_of(path):
+        for line, cells in rows_of(path, ("song_id", "artist")):
             song_id, artist = song_id_of(cells["song_id"]), cells["artist"]
             if song_id is None or artist.lower() in NO_ARTIST:
                 continue

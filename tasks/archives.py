@@ -6,8 +6,11 @@ sizes are watched again while writing, because a header can lie.
 """
 
 import fnmatch
+import lzma
 import shutil
 import stat
+import struct
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -21,6 +24,10 @@ from tasks.params import DownloadParams, RawFolder, Source
 CHUNK_BYTES = 1 << 20
 GIB = 2**30
 CLUTTER = ("__macosx", ".ds_store", "thumbs.db", "desktop.ini")  # what file managers leave in archives
+
+# What Python's zip reader and its decompressors raise of damaged bytes
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError)
+DAMAGE += (OSError, ValueError, RuntimeError, OverflowError)  # type: ignore[assignment]
 
 Progress = Callable[[int, int | None, str], None]
 
@@ -77,7 +84,7 @@ def _folder_of(name: str, members: Mapping[RawFolder, str], where: Path) -> str:
 def _opened(archive: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(
             "not a readable zip archive",
             where=archive,
@@ -128,6 +135,8 @@ def suspicion(member: zipfile.ZipInfo) -> str:
         return "a path with .."
     if "\0" in name:
         return "a name with a null byte"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "a name with control characters"
     if stat.S_ISLNK(kind):
         return "a link"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -221,7 +230,7 @@ def _extract(
     try:
         with replacing(target) as temporary, zipped.open(member) as packed, temporary.open("wb") as file:
             return _copy(packed, file, budget, lambda done: _check_ratio(archive, member, done, max_ratio))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(
             "a member of the archive is damaged",
             where=f"{archive}: {member.filename!r}",

@@ -16,7 +16,7 @@ import soundfile
 import soxr
 
 from tasks.decoding import Decoded, decode
-from tasks.errors import AudioError, InputError
+from tasks.errors import AudioError, InputError, shown
 from tasks.files import replacing, sha256
 from tasks.loudness import loudness
 from tasks.ogg import with_serial
@@ -131,7 +131,7 @@ def _row(song_id: int, source: Path) -> dict[str, Any]:
 def one_line(error: AudioError) -> str:
     """The error without the place, which the row names anyway."""
     details = [f"{word} {value}" for word, value in (("expected", error.expected), ("got", error.got)) if value]
-    return "; ".join([error.what, *details])
+    return " ".join(shown("; ".join([error.what, *details])).split())
 
 
 def prepare(decoded: Decoded, params: ConvertParams) -> Song:

@@ -3,17 +3,18 @@
 Then is known by hash only; the content comes from what runs kept, from DVC's cache, or from git.
 """
 
-import csv
 import difflib
 import hashlib
-import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.ancestry import covers, made_md5
 from tasks.cache import Cache
+from tasks.csv_tables import rows_of, song_id_of
+from tasks.errors import InputError
 from tasks.history import Step, contents
 from tasks.listing import listing, song_of, stored
 from tasks.machine import git
@@ -34,7 +35,7 @@ class Changes:
 def parameters(old: Any, new: Any, key: str) -> list[tuple[str, Any, Any]]:
     """Dotted key, old and new value of every leaf that differs; a missing side is None."""
     if isinstance(old, dict) and isinstance(new, dict):
-        names = sorted(old.keys() | new.keys())
+        names = sorted(old.keys() | new.keys(), key=str)
         return [one for name in names for one in parameters(old.get(name), new.get(name), f"{key}.{name}")]
     return [] if old == new else [(key, old, new)]
 
@@ -138,23 +139,25 @@ def rows(root: Path, path: str, old_md5: str) -> Changes:
 
 def csv_rows(path: Path) -> dict[int, list[Any]]:
     """Rows of a CSV by song id; {} without a column song_id."""
-    lines = csv.DictReader(io.StringIO(path.read_text("utf-8-sig", "replace")), skipinitialspace=True)
-    name = next((field for field in lines.fieldnames or [] if field and field.strip() == "song_id"), None)
     found: dict[int, list[Any]] = {}
-    for row in lines if name else []:
-        if str(row[name]).strip().isdigit():
-            found.setdefault(int(row[name]), []).append([*row.values()])
+    with suppress(InputError):
+        for _, row in rows_of(path, ["song_id"]):
+            song = song_id_of(row["song_id"])
+            if song is not None:
+                found.setdefault(song, []).append([*row.values()])
     return found
 
 
 def parquet_rows(path: Path) -> dict[int, list[Any]]:
     """Rows of a Parquet table by song id; {} without a column song_id."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
     found: dict[int, list[Any]] = {}
-    for row in table.to_pylist() if "song_id" in table.column_names else []:
-        found.setdefault(row["song_id"], []).append(str(row))  # NaN equals NaN as text
+    with suppress(pa.ArrowException, OSError, ValueError):  # a damaged table has no rows to compare
+        table = pq.read_table(path)
+        for row in table.to_pylist() if "song_id" in table.column_names else []:
+            found.setdefault(row["song_id"], []).append(str(row))  # NaN equals NaN as text
     return found
 
 

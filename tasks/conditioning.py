@@ -4,7 +4,6 @@ The vector of "no emotion" is fixed at zero and every layer here starts at zero,
 unchanged, and a saved one without these parts (stock diffusers) is exactly the one told "no emotion".
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from tasks.errors import ModelError
+from tasks.errors import InputError, ModelError
 from tasks.files import replacing, write_json
+from tasks.reading import json_of
 
 
 class EmotionConditioning(nn.Module):
@@ -88,16 +88,17 @@ def save(conditioning: EmotionConditioning, folder: Path) -> None:
 
 def attach(pipeline: Any, model: Path) -> EmotionConditioning | None:
     """The emotion conditioning of a model folder, hooked into the pipeline's U-Net; None: it has none."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = model / "emotion"
     if not folder.is_dir():
         return None
     try:
-        facts = json.loads((folder / "emotion.json").read_text())
+        facts = json_of(folder / "emotion.json")
         conditioning = EmotionConditioning(facts["emotions"], pipeline.unet, facts["adaptive_norm"])
         conditioning.load_state_dict(load_file(folder / "emotion.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (InputError, SafetensorError, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise ModelError(
             "the emotion conditioning does not fit the U-Net", where=folder, got=error, todo="train it again"
         ) from error

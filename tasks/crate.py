@@ -14,6 +14,7 @@ from tasks.errors import InputError
 from tasks.files import write_json
 from tasks.lineage import Lineage, Link
 from tasks.prov_document import provenance
+from tasks.reading import json_of
 
 if TYPE_CHECKING:
     from rocrate.model.contextentity import ContextEntity
@@ -69,9 +70,9 @@ def licences(root: Path) -> str:
     path = root / "data/raw/sources.json"
     if not path.is_file():
         return "not declared"
-    record = json.loads(path.read_text(encoding="utf-8"))
-    rows = record["sources"] if isinstance(record, dict) else record
-    return "; ".join(sorted({str(row["licence"]) for row in rows if row.get("licence")})) or "not declared"
+    rows = json_of(path).get("sources")
+    named = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return "; ".join(sorted({str(row["licence"]) for row in named if row.get("licence")})) or "not declared"
 
 
 def publishable(found: Lineage) -> dict[str, Any]:

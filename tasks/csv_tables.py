@@ -6,20 +6,28 @@ Any line ends, a byte order mark or Latin 1, semicolons, padded cells, tabs and 
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MAX_HEADER_BYTES = 2**16
 MAX_ID = 10**9
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 
 def header(path: Path) -> list[str]:
     """Canonical column names of a CSV file; only its first line is read."""
     with path.open("rb") as file:
         first = _decoded(file.readline(MAX_HEADER_BYTES))
-    return next(_records(first), (0, []))[1]
+    try:
+        return next(_records(first), (0, []))[1]
+    except csv.Error:
+        return []
 
 
 def canonical(name: str) -> str:
@@ -34,12 +42,28 @@ def canonical(name: str) -> str:
 
 
 def clean(cell: str) -> str:
-    """A cell without tabs, quotes, no-break spaces and doubled spaces around and inside.
+    """A cell without tabs, quotes, no-break spaces and doubled spaces around and inside, and as before `safe`.
 
     >>> clean('\\tKevin  MacLeod\\t ')
     'Kevin MacLeod'
     """
-    return " ".join(cell.strip().strip('"').split())
+    plain = " ".join(cell.strip().strip('"').split())
+    return plain[1:] if plain.startswith("'") and plain[1:].startswith(FORMULA) else plain
+
+
+def safe(cell: Any) -> Any:
+    """A cell for a CSV that we write: text that a spreadsheet would take for a formula gets a quote in front.
+
+    >>> [safe(cell) for cell in ("=HYPERLINK(1)", "-0.5", "-x", "calm", -3)]
+    ["'=HYPERLINK(1)", '-0.5', "'-x", 'calm', -3]
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) and number(cell) is None else cell
+
+
+def safe_table(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with every text and every column name `safe`."""
+    texts = [name for name in table.columns if table[name].dtype.kind not in "biuf"]
+    return table.assign(**{name: table[name].map(safe) for name in texts}).rename(columns=safe)
 
 
 def read_text(path: Path) -> str:
@@ -69,15 +93,19 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, [clean(cell) for cell in cells]
 
 
-def rows_of(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def rows_of(path: Path, needed: Iterable[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells by column name; cells that a short row lacks are empty.
 
     Raises:
-        InputError: the text is no CSV.
+        InputError: the text is no CSV, or lacks a needed column.
     """
     records = _records(read_text(path))
     try:
-        columns = next(records)[1]
+        columns = next(records, (0, []))[1]
+        missing = [name for name in needed if name not in columns]
+        if missing:
+            got = ", ".join(columns) or "an empty file"
+            raise InputError("columns are missing", where=path, expected=", ".join(missing), got=got)
         for line, cells in records:
             cells = cells + [""] * (len(columns) - len(cells))
             yield line, dict(zip(columns, cells, strict=False))
@@ -98,7 +126,7 @@ def song_id_of(cell: str) -> int | None:
 def number(cell: str) -> float | None:
     """The finite number in a cell, or nothing."""
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "x"))  # Python's own spelling of 1000 as 1_000 is no number here
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -18,6 +18,7 @@ from tasks.data_card import card
 from tasks.errors import InputError
 from tasks.files import replacing, write_parquet, write_text
 from tasks.params import DatasetParams
+from tasks.reading import json_of, parquet_of
 from tasks.segments import parse_name
 from tasks.splits import SPLITS
 
@@ -35,10 +36,11 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
     Raises:
         InputError: as `join`, `check_artists` and `check_counts`.
     """
-    manifest = pd.read_parquet(spectrograms / "manifest.parquet")
-    songs = pd.read_parquet(labels / "songs.parquet")
+    manifest = parquet_of(spectrograms / "manifest.parquet", [*KEYS[1:], "file", "max_value", "loudness_lufs"])
+    songs = parquet_of(labels / "songs.parquet", ["song_id", "emotion", "artist", "split", "status", "reason"])
+    segments = parquet_of(labels / "segments.parquet", ["song_id", "segment", "emotion", "valence", "arousal"])
     present = sorted(path.name for path in spectrograms.glob("*.png"))
-    rows, excluded = join(manifest, pd.read_parquet(labels / "segments.parquet"), songs, present)
+    rows, excluded = join(manifest, segments, songs, present)
     check_artists(rows)
     check_counts(rows, songs, params)
     written = [_place(spectrograms / Path(name).name, target / name) for name in rows["file_name"]]
@@ -46,9 +48,14 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
         written.append(_write_metadata(target / split / "metadata.jsonl", rows[rows["split"] == split]))
     write_parquet(target / "dataset.parquet", rows)
     write_parquet(target / "excluded.parquet", excluded)
-    report = json.loads((labels / "report.json").read_text(encoding="utf-8"))
-    origin = json.loads(sources.read_text(encoding="utf-8"))["sources"] if sources.is_file() else []
-    write_text(target / "README.md", card(rows, excluded, report, origin))
+    report = json_of(labels / "report.json")
+    origin = json_of(sources).get("sources", []) if sources.is_file() else []
+    try:
+        text = card(rows, excluded, report, origin)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        got, todo = f"{type(error).__name__}: {error}", "run `emoriff label` and `emoriff download` again"
+        raise InputError("its records have another form", where=f"{labels}, {sources}", got=got, todo=todo) from error
+    write_text(target / "README.md", text)
     prune(target, [*written, *(target / name for name in ("dataset.parquet", "excluded.parquet", "README.md"))])
 
 

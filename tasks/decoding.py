@@ -24,7 +24,8 @@ import soundfile
 
 from tasks.errors import AudioError
 
-BLOCK_FRAMES = 1 << 18
+BLOCK_SAMPLES = 1 << 19
+MOST_SAMPLES = 1 << 29  # of a song, all channels: 100 minutes of 44.1 kHz stereo, 2 GiB as float32
 END_SECONDS = 0.1  # a shortfall below this is a decoder's end effect: DEAM's MP3s lack 13 to 15 ms
 LOWEST_HZ, HIGHEST_HZ = 4000, 768000  # a header that says 1 Hz would fill the memory when resampled
 STREAMED_BYTES = 0x7FFF0000  # a WAV header that says more was written to a pipe: the length was unknown
@@ -122,7 +123,16 @@ def _reason(error: soundfile.LibsndfileError) -> str:
 
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
+    """Blocks of at most so many samples, because a header may announce a thousand channels.
+
+    Raises:
+        AudioError: more than MOST_SAMPLES.
+    """
+    n_frames, n_samples = max(1, BLOCK_SAMPLES // max(2, file.channels)), 0
+    while len(block := file.read(n_frames, dtype="float32", always_2d=True)):
+        n_samples += block.size
+        if n_samples > MOST_SAMPLES:
+            raise AudioError("too long", where=file.name, expected=f"at most {MOST_SAMPLES} samples in all channels")
         yield block
 
 
@@ -132,7 +142,7 @@ def _announced_frames(header: str, n_channels: int) -> int:
     align = re.search(r"Block Align +: (\d+)", header)
     if not sizes or int(sizes[1]) >= STREAMED_BYTES:
         return 0
-    return int(sizes[1]) // (int(align[1]) if align else 2 * n_channels)
+    return int(sizes[1]) // max(1, int(align[1]) if align else 2 * n_channels)
 
 
 def decode_with_ffmpeg(path: Path, reason: AudioError) -> Decoded:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import shown
 from tasks.files import write_text
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def empty(spool: Path, transport_of: Callable[[], "Transport"]) -> None:
                 for path in waiting:
                     send(transport, path)
         except MISTAKES as error:
-            log.info("OpenLineage events wait in %s: %s", spool, error)
+            log.info("OpenLineage events wait in %s: %s", spool, shown(error))
 
 
 def send(transport: "Transport", path: Path) -> None:
@@ -108,11 +109,17 @@ def send(transport: "Transport", path: Path) -> None:
     from requests import HTTPError
 
     try:
-        transport.emit(json.loads(path.read_text()))
+        event = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        log.warning("%s is no event: %s", path.name, shown(error))
+        path.replace(path.with_suffix(".refused"))
+        return
+    try:
+        transport.emit(event)
     except HTTPError as error:
         if error.response is None or error.response.status_code not in (400, 422):
             raise
-        log.warning("the OpenLineage server refused %s: %s", path.name, error)
+        log.warning("the OpenLineage server refused %s: %s", path.name, shown(error))
         path.replace(path.with_suffix(".refused"))
     path.unlink(missing_ok=True)
 

@@ -159,7 +159,7 @@ def made(root: Path, step: Step, out: str, song: int, role: str) -> Made:
 
 def show_downstream(root: Path, song: str, form: str) -> str:
     """What `emoriff lineage --downstream SONG` prints."""
-    if not song.isdigit():
+    if not song.isdecimal() or len(song) > 18:
         raise InputError("not a song id", got=song, expected="a whole number")
     if form not in ("tree", "json"):
         raise InputError("unknown form for --downstream", got=form, expected="tree or json")

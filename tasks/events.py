@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import delivery
 from tasks.cache import LOCAL
+from tasks.errors import shown
 
 if TYPE_CHECKING:
     from tasks.runs import Run
@@ -27,7 +28,7 @@ def emit(root: Path, kind: str, run: "Run") -> None:
     try:
         delivery.deliver(root / LOCAL / "lineage", event(root, kind, run))
     except delivery.MISTAKES as error:
-        log.warning("the OpenLineage event %s of %s is lost: %s", kind, run.stage, error)
+        log.warning("the OpenLineage event %s of %s is lost: %s", kind, run.stage, shown(error))
 
 
 def event(root: Path, kind: str, run: "Run") -> dict[str, Any]:

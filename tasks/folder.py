@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.csv_tables import header, number, rows_of, song_id_of
+from tasks.csv_tables import header, number, rows_of, safe, song_id_of
 from tasks.errors import InputError
 from tasks.files import replacing, write_text
 from tasks.params import FolderParams
@@ -110,7 +110,7 @@ def read_labels(table: Path, scale_min: float, scale_max: float) -> dict[int, La
         InputError: as for `take_folder`; all bad rows of a kind are named in one message.
     """
     _check_columns(table)
-    rows = list(rows_of(table))
+    rows = list(rows_of(table, ("song_id", *AXES)))
     _check_rows(table, rows, scale_min, scale_max)
     scale = (HIGHEST - LOWEST) / (scale_max - scale_min)
     found: dict[int, Label] = {}
@@ -210,5 +210,5 @@ def _decimal(value: float) -> str:
 
 def _csv(rows: list[list[Any]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([safe(cell) for cell in row] for row in rows)
     return buffer.getvalue()

@@ -7,12 +7,14 @@ A step is one stage with the hashes of what went in and came out. The three sour
 import hashlib
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tasks import pipeline, runs
+from tasks.errors import InputError
 from tasks.files import digest
 from tasks.machine import git
 from tasks.pipeline import Locked
@@ -47,8 +49,9 @@ def steps(root: Path, deep: bool = True) -> list[Step]:
     recorded = runs.read(root)
     origins = committed(root)
     known = [step for part in parts(lock_text(root)) for step in from_part(part, "dvc.lock", origins.get(part))]
-    if deep:
-        known += [step for part, origin in origins.items() for step in from_part(part, "git history", origin)]
+    for part, origin in origins.items() if deep else ():
+        with suppress(InputError):  # a commit of a broken dvc.lock hides no other commit
+            known += from_part(part, "git history", origin)
     known += map(from_run, reversed(recorded))
     found: dict[str, Step] = {}
     for step in known:
@@ -60,7 +63,7 @@ def steps(root: Path, deep: bool = True) -> list[Step]:
 def lock_text(root: Path) -> str:
     """dvc.lock of the working tree; "" where there is none."""
     path = root / "dvc.lock"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def committed(root: Path) -> dict[str, tuple[str, str]]:

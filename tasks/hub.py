@@ -3,17 +3,18 @@
 Configurations and safetensors only: pickled weights can run any code when read, so they are not even fetched.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import DownloadError, ModelError, ParameterError
+from tasks.errors import DownloadError, InputError, ModelError, ParameterError
+from tasks.reading import json_of
 
 WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 PARTS = (*WEIGHTS, "tokenizer", "scheduler")
+LIBRARIES = ("diffusers", "transformers")
 WANTED = ["model_index.json", *(f"{part}/*.json" for part in PARTS), *(f"{part}/*.txt" for part in PARTS)]
 WANTED += [f"{part}/{name}*.safetensors" for part, name in WEIGHTS.items()]
 UNWANTED = ["*.fp16.safetensors", "*.non_ema.safetensors"]
@@ -70,16 +71,16 @@ def inspect(folder: Path) -> dict[str, Any]:
     """
     path = folder / "model_index.json"
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        index = json_of(path)
+    except InputError as error:
         raise ModelError(
             "no diffusers pipeline",
             where=path,
             expected="the model_index.json of a StableDiffusionPipeline",
-            got=error,
+            got=error.got,
             todo="a single .ckpt file is not read: convert it to a diffusers folder first",
         ) from error
-    parts = {name for name in PARTS if isinstance(index.get(name), list) and index[name][1]}
+    parts = {name for name in PARTS if is_part(index.get(name))}
     if "StableDiffusion" not in str(index.get("_class_name")) or len(parts) < len(PARTS):
         raise ModelError(
             "the base is no Stable Diffusion",
@@ -97,6 +98,11 @@ def inspect(folder: Path) -> dict[str, Any]:
     for part in WEIGHTS:
         refuse_pickles(folder / part)
     return index
+
+
+def is_part(entry: Any) -> bool:
+    """Whether an entry of the index names a class of the two libraries; others would be imported to load it."""
+    return isinstance(entry, list) and len(entry) == 2 and entry[0] in LIBRARIES and isinstance(entry[1], str)
 
 
 def refuse_pickles(part: Path) -> None:

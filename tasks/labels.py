@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from tasks.annotations import AXES, Annotations, artist_key, read_folder
+from tasks.csv_tables import safe_table
 from tasks.emotions import Plane, emotions_of, fit_plane, normalised
-from tasks.errors import InputError, ParameterError
+from tasks.errors import InputError, ParameterError, shown
 from tasks.files import replacing, write_json, write_parquet
 from tasks.params import LabelParams
+from tasks.reading import parquet_of
 from tasks.segment_labels import label_segments
 from tasks.splits import SPLITS, split_by_artist
 from tasks.swap import PartCheck, check_parts, part_of
@@ -39,10 +41,10 @@ class Labels:
 
 def write_labels(raw: Path, segments: Path, target: Path, params: LabelParams, seed: int) -> None:
     """`target` holds songs.parquet, songs.csv, segments.parquet and report.json."""
-    labels = build(raw, pd.read_parquet(segments), params, seed)
+    labels = build(raw, parquet_of(segments, ["song_id", "segment"]), params, seed)
     write_parquet(target / "songs.parquet", labels.songs)
     with replacing(target / "songs.csv") as temporary:
-        labels.songs.to_csv(temporary, index=False, lineterminator="\n")
+        safe_table(labels.songs).to_csv(temporary, index=False, lineterminator="\n")
     write_parquet(target / "segments.parquet", labels.segments)
     write_json(target / "report.json", labels.report)
 
@@ -231,7 +233,7 @@ def text_of(findings: dict[str, Any]) -> str:
     lines.append(f"{findings['artists']:,} artists; {findings['songs_without_artist']:,} songs without one.")
     for kind, files in findings["files"].items():
         lines.append(f"{kind} from: {', '.join(files) or 'no file'}")
-    return "\n".join(lines)
+    return "\n".join(map(shown, lines))
 
 
 def _part_line(check: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.csv_tables import safe_table
 from tasks.errors import MeasureError, ParameterError
 from tasks.files import digest, replacing, write_json, write_text
 from tasks.listening_answers import read_answers
@@ -176,4 +177,4 @@ def _write_key(target: Path, sounds: list[Sound], root: Path) -> None:
         for sound in sounds
     ]
     with replacing(target) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+        safe_table(pd.DataFrame(rows)).to_csv(temporary, index=False)

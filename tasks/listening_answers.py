@@ -4,7 +4,6 @@ Intervals are bootstrap percentiles over listeners, because one person's answers
 than MIN_LISTENERS they are over single answers, and the text says so.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 
 from tasks.errors import InputError
 from tasks.files import seed_from
+from tasks.reading import json_of
 
 COLUMNS = ("test", "listener", "order", "kind", "emotion", "clip", "other", "scale", "answer", "seconds")
 SCALES = ("valence", "arousal", "quality")  # each 1 to 9
@@ -87,11 +87,29 @@ def _test_of(folder: Path) -> str:
             expected="plan.json, key.csv and answers/",
             todo="`emoriff listening-test FOLDER` makes one",
         )
-    return str(json.loads((folder / "plan.json").read_text(encoding="utf-8"))["test"])
+    return str(json_of(folder / "plan.json").get("test"))
 
 
 def _key_of(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "key.csv", dtype=str).set_index("clip")
+    """The arm of each clip.
+
+    Raises:
+        InputError: no such file, other columns, or a clip twice.
+    """
+    file = folder / "key.csv"
+    key = _table(file)
+    if not {"clip", "arm"} <= set(key.columns) or not key["clip"].is_unique:
+        got = f"the columns {', '.join(key.columns)}"
+        raise InputError("not the key of this test", where=file, expected="a row for each clip, with its arm", got=got)
+    return key.set_index("clip")
+
+
+def _table(file: Path) -> pd.DataFrame:
+    """A CSV file as text."""
+    try:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, LookupError, OverflowError) as error:  # pandas' own errors are some of these
+        raise InputError("cannot be read", where=file, expected="a CSV saved by the page", got=error) from error
 
 
 def _read_file(file: Path, test: str, key: pd.DataFrame) -> pd.DataFrame:
@@ -100,10 +118,7 @@ def _read_file(file: Path, test: str, key: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: other columns, another test, an unknown clip, an answer off the scale.
     """
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError("answers cannot be read", where=file, expected="a CSV saved by the page", got=error) from error
+    table = _table(file)
     if list(table.columns) != list(COLUMNS):
         raise InputError("other columns", where=file, expected=", ".join(COLUMNS), got=", ".join(table.columns))
     if set(table.test) - {test}:
@@ -118,8 +133,10 @@ def _read_file(file: Path, test: str, key: pd.DataFrame) -> pd.DataFrame:
 def _check_values(table: pd.DataFrame, file: Path) -> None:
     rated = table[table.kind == RATING]
     wrong = [answer for answer in rated.answer if answer not in set("123456789")]
+    wrong += [row.scale for row in rated.itertuples() if row.scale not in SCALES or row.other or not row.clip]
     duels = table[table.kind == PAIR]
     wrong += [row.answer for row in duels.itertuples() if row.answer not in (row.clip, row.other)]
+    wrong += [row.scale for row in duels.itertuples() if row.scale or not row.clip or not row.other]
     wrong += sorted(set(table.kind) - {PAIR, RATING})
     if wrong:
         expected = "1 to 9 for ratings, one of the two clips for pairs"

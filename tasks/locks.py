@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tasks.errors import LockError
+from tasks.errors import LockError, shown
 
 
 @contextmanager
@@ -57,6 +57,6 @@ def holder(path: Path) -> str:
     try:
         record = json.loads(path.read_text())
         alive = "running" if psutil.pid_exists(record["pid"]) else "ended"
-        return f"process {record['pid']} ({alive}): {record['command']}"
-    except (OSError, ValueError, KeyError):
+        return f"process {record['pid']} ({alive}): {shown(record['command'])}"
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return "a process that has not said its name yet"

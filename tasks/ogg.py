@@ -28,11 +28,13 @@ def pages(stream: bytes) -> Iterator[bytes]:
     """
     start = 0
     while start < len(stream):
-        if stream[start : start + 4] != b"OggS":
+        if stream[start : start + 4] != b"OggS" or len(stream) < start + 27:
             raise ValueError(f"no Ogg page at byte {start}")
         n_lengths = stream[start + 26]
         lengths = stream[start + 27 : start + 27 + n_lengths]
         end = start + 27 + n_lengths + sum(lengths)
+        if end > len(stream):
+            raise ValueError(f"the Ogg page at byte {start} is cut off")
         yield stream[start:end]
         start = end
 

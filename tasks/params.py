@@ -5,19 +5,23 @@ an error. Units stand in the names or in the field's description. Paths are rela
 """
 
 import difflib
+import reprlib
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from tasks.block import Block, Share
-from tasks.errors import ParameterError
+from tasks.errors import InputError, ParameterError, without_secrets
 from tasks.experiments import ExperimentParams, TrainParams
+from tasks.reading import yaml_of
 
 RawFolder = Literal["audio", "annotations", "metadata"]
 PROFILES = Path(__file__).parent.parent / "profiles"
+MOST_ERRORS, LONGEST_KEY, LONGEST_TEXT = 40, 60, 300  # of a message
+SHORT = reprlib.Repr()
+SHORT.maxstring = 120
 
 
 class Source(Block):
@@ -39,6 +43,14 @@ class Source(Block):
         description="what to take: folder of data/raw -> glob on the member's file name, at any depth; several with |",
     )
     needs_acknowledgement: bool = Field(description="its licence must be acknowledged in the params")
+
+    @field_validator("urls")
+    @classmethod
+    def _without_secrets(cls, urls: list[str]) -> list[str]:
+        """Parameters go into dvc.lock, records and the page, where a password would stay for ever."""
+        if any(without_secrets(url) != url for url in urls):
+            raise ValueError("an address holds a password or a key: put user and password into ~/.netrc")
+        return urls
 
 
 class CorpusParams(Block):
@@ -212,7 +224,7 @@ class BaseParams(Block):
     """base: -> models/base."""
 
     repository: str | None = Field(description="hub repository or local folder of a pipeline; null: demo model")
-    revision: str | None = Field(description="pinned commit of the repository")
+    revision: str | None = Field(pattern="^[0-9a-f]{40}$", description="pinned commit of the repository")
     demo: DemoBaseParams | None = Field(description="sizes of the demo model; null with a repository")
 
 
@@ -321,33 +333,44 @@ def parse(values: Any, where: object) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
+        details = error.errors(include_url=False)
+        more = [f"and {len(details) - MOST_ERRORS} more"] if len(details) > MOST_ERRORS else []
         raise ParameterError(
             f"{error.error_count()} parameter(s) cannot be",
             where=where,
-            got="\n    " + "\n    ".join(_explain(detail) for detail in error.errors()),
+            got="\n    " + "\n    ".join([*map(_explain, details[:MOST_ERRORS]), *more]),
             todo="`emoriff params` prints every key with its range; `emoriff use demo` restores a working file",
         ) from error
 
 
 def _explain(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    text = f"{key}: {detail['msg']}"
+    key = ".".join(str(part)[:LONGEST_KEY] for part in detail["loc"])
+    text = f"{key}: {detail['msg'][:LONGEST_TEXT]}"
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, known_keys(Params), n=1, cutoff=0.5)
         return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
     if detail["type"] != "missing":
-        text += f" (got {detail['input']!r})"
+        text += f" (got {_short(detail['input'])})"
     return text
+
+
+def _short(value: Any) -> str:
+    """A value for a message: without secrets, and short however large it is."""
+    if isinstance(value, list):
+        value = [without_secrets(part) if isinstance(part, str) else part for part in value[:10]]
+    return SHORT.repr(without_secrets(value) if isinstance(value, str) else value)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Params of a file, checked."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml_of(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise ParameterError("no parameter file", where=path, todo="run `emoriff use demo`") from error
-    except yaml.YAMLError as error:
-        raise ParameterError("not YAML", where=path, got=str(error).replace("\n", " ")) from error
+    except UnicodeDecodeError as error:
+        raise ParameterError("not text in UTF-8", where=path, got=error) from error
+    except InputError as error:
+        raise ParameterError(error.what, where=path, expected=error.expected, got=error.got) from error
     return parse(values, where=path)
 
 

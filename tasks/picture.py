@@ -7,6 +7,7 @@ values fall back to Riffusion's own, values that cannot be are an error.
 
 import hashlib
 import json
+import math
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import ValidationError
 
 from tasks.errors import ParameterError, PictureError
@@ -42,6 +43,9 @@ RIFFUSION = SpectrogramParams(
 )
 RIFFUSION_MAX_VALUE = 30e6  # what Riffusion assumes of a picture without the tag
 
+FORMATS = ("PNG", "JPEG", "WEBP")  # Riffusion's pictures come so; no other format's reader is tried
+MOST_PIXELS_A_BYTE = 8300  # deflate packs 1032 to 1, and 8 pixels of one bit are a byte
+MOST_STRETCH = 100  # columns that one column of a resized picture can stand for
 COLOUR_SPREAD = 16.0  # pixel values; a VAE leaves 1 to 5 between the channels of a grey picture
 
 STEREO_TAG, MAX_VALUE_TAG = 11005, 11080
@@ -195,30 +199,52 @@ def load(path: Path) -> Picture:
     Raises:
         PictureError: no image, 16-bit or coloured, or tags that cannot be.
     """
+    image = opened(path)
+    if image.mode not in ("L", "RGB", "P", "RGBA", "LA", "1"):
+        raise PictureError("unusual pixels", where=path, expected="8-bit grey or RGB", got=image.mode)
     try:
-        with Image.open(path) as image:
-            exif, text = dict(image.getexif()), str(image.info.get(TEXT_KEY, "{}"))
-            if image.mode not in ("L", "RGB", "P", "RGBA", "LA", "1"):
-                raise PictureError("unusual pixels", where=path, expected="8-bit grey or RGB", got=image.mode)
-            pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, EOFError, OSError) as error:
+        exif, text = dict(image.getexif()), str(image.info.get(TEXT_KEY, "{}"))
+        pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    except Exception as error:  # damaged tags or palettes
         raise PictureError("not a readable picture", where=path, expected="a PNG", got=error) from error
     extra = _extra_from_text(text, path)
     params, max_value = _params_from_tags(exif, extra, path)
     pixels = _channels(pixels, exif.get(STEREO_TAG), path)
     if pixels.ndim == 3:
         params = params.model_copy(update={"channel": "stereo"})
-    return Picture(pixels, max_value, extra.get("loudness_lufs"), params, extra.get("n_columns"))
+    picture = Picture(pixels, max_value, extra.get("loudness_lufs"), params, extra.get("n_columns"))
+    if not 1 <= picture.columns <= MOST_STRETCH * pixels.shape[1]:
+        expected = f"1 to {MOST_STRETCH} times its width of {pixels.shape[1]}"
+        raise PictureError("it cannot stand for so many columns", where=path, expected=expected, got=picture.columns)
+    return picture
+
+
+def opened(path: Path) -> Image.Image:
+    """The image of a file, its pixels read.
+
+    Raises:
+        PictureError: of another format, damaged, or larger than its bytes can be.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            most = MOST_PIXELS_A_BYTE * path.stat().st_size
+            if image.format == "PNG" and image.width * image.height > most:
+                raise ValueError(f"it announces {image.width} x {image.height} pixels and cannot hold them")
+            image.load()
+            return image
+    except Exception as error:  # Pillow tells damage in a dozen ways
+        raise PictureError("not a readable picture", where=path, expected="a PNG", got=error) from error
 
 
 def _extra_from_text(text: str, path: Path) -> dict[str, Any]:
     try:
         extra = json.loads(text)
-        number = (int, float, type(None))
-        if not isinstance(extra.get("n_columns"), int | None) or not isinstance(extra.get("loudness_lufs"), number):
+        columns, loudness = extra.get("n_columns"), extra.get("loudness_lufs")
+        known = loudness is None or (isinstance(loudness, int | float) and math.isfinite(loudness))
+        if not (columns is None or type(columns) is int) or not known:
             raise ValueError("n_columns or loudness_lufs is no number")
         return extra
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise PictureError("its emoriff text cannot be read", where=path, got=f"{text[:200]} ({error})") from error
 
 
@@ -234,7 +260,7 @@ def _params_from_tags(exif: dict[int, Any], extra: dict[str, Any], path: Path) -
         if params.padded_ms > 4000 or params.n_mels > 4096:
             raise ParameterError("too large", expected="padded <= 4000 ms, <= 4096 mels", got=values)
         return params, max_value
-    except (ValidationError, ParameterError, TypeError, ValueError) as error:
+    except (ValidationError, ParameterError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise PictureError(
             "its tags cannot be a spectrogram's",
             where=path,

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.errors import InputError, TrainingError
+from tasks.errors import InputError, PictureError, TrainingError
 from tasks.experiments import ExperimentParams
 from tasks.files import seed_from
+from tasks.picture import opened
+from tasks.reading import parquet_of
 
 COLUMNS = ("file_name", "emotion", "split", "augmentation")
 
@@ -32,11 +34,7 @@ def read_table(dataset: Path) -> pd.DataFrame:
     path = dataset / "dataset.parquet"
     if not path.is_file():
         raise InputError("no dataset", where=path, todo="run the stages before: `dvc repro dataset`")
-    table = pd.read_parquet(path)
-    missing = [name for name in COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError("columns missing", where=path, expected=COLUMNS, got=f"no {', '.join(missing)}")
-    return table.sort_values("file_name", ignore_index=True)
+    return parquet_of(path, COLUMNS).sort_values("file_name", ignore_index=True)
 
 
 def examples(dataset: Path, split: str, params: ExperimentParams, seed: int) -> list[Example]:
@@ -90,10 +88,10 @@ def read_picture(path: Path, resolution: int) -> np.ndarray:
         InputError: not a picture.
     """
     try:
-        with Image.open(path) as image:
-            rgb = image.convert("RGB")
-    except (OSError, ValueError) as error:
-        raise InputError("not a picture", where=path, got=error, todo="run the dataset stage again") from error
+        rgb = opened(path).convert("RGB")
+    except (PictureError, ValueError, OSError) as error:
+        got = error.got if isinstance(error, PictureError) else error
+        raise InputError("not a picture", where=path, got=got, todo="run the dataset stage again") from error
     method = Image.Resampling.BOX if rgb.width >= resolution else Image.Resampling.BICUBIC
     if rgb.size != (resolution, resolution):
         rgb = rgb.resize((resolution, resolution), method)

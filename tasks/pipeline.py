@@ -10,11 +10,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tasks.errors import InputError
+from tasks.reading import yaml_of
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is
+MISFITS = (AttributeError, KeyError, TypeError, ValueError, RecursionError)  # of values of another form
 
 
 @dataclass(frozen=True)
@@ -42,25 +41,41 @@ class Locked:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; a missing file is an empty mapping."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
     return parse_yaml(text, path)
 
 
 def parse_yaml(text: str, where: object) -> dict[str, Any]:
-    """The mapping in a YAML text."""
-    try:
-        return yaml.load(text, Loader=Loader) or {}
-    except yaml.YAMLError as error:
-        raise InputError("not YAML", where=where, got=" ".join(str(error).split())) from error
+    """The mapping in a YAML text; an empty text is an empty one.
+
+    Raises:
+        InputError: not YAML, or no mapping.
+    """
+    value = yaml_of(text, where) or {}
+    if not isinstance(value, dict):
+        raise InputError("no mapping", where=where, expected="names and values", got=type(value).__name__)
+    return value
 
 
 def declared(root: Path) -> dict[str, Stage]:
-    """Every stage of dvc.yaml by name, `foreach` unfolded, `${...}` filled in from params.yaml."""
-    values = read_yaml(root / "params.yaml")
+    """Every stage of dvc.yaml by name, `foreach` unfolded, `${...}` filled in from params.yaml.
+
+    Raises:
+        InputError: one of the files is not YAML, or dvc.yaml has another form.
+    """
+    values, entries = read_yaml(root / "params.yaml"), read_yaml(root / "dvc.yaml").get("stages") or {}
+    try:
+        return _declared(entries, values)
+    except MISFITS as error:
+        got, todo = f"{type(error).__name__}: {error}", "git checkout dvc.yaml"
+        raise InputError("not a pipeline", where=root / "dvc.yaml", got=got, todo=todo) from error
+
+
+def _declared(entries: dict[str, Any], values: dict[str, Any]) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
-    for name, entry in read_yaml(root / "dvc.yaml").get("stages", {}).items():
+    for name, entry in entries.items():
         if "foreach" not in entry:
             stages[name] = _stage(name, _filled(entry, values))
             continue
@@ -108,13 +123,24 @@ def locked(root: Path) -> dict[str, Locked]:
 
 
 def parse_lock(lock: dict[str, Any]) -> dict[str, Locked]:
-    """Every stage of a parsed dvc.lock by name."""
-    return {name: _locked(name, entry) for name, entry in (lock.get("stages") or {}).items()}
+    """Every stage of a parsed dvc.lock by name.
+
+    Raises:
+        InputError: it has another form.
+    """
+    try:
+        return {str(name): _locked(str(name), entry) for name, entry in (lock.get("stages") or {}).items()}
+    except MISFITS as error:
+        got, todo = f"{type(error).__name__}: {error}", "git checkout dvc.lock, or `emoriff repro`"
+        raise InputError("not a dvc.lock", where="dvc.lock", got=got, todo=todo) from error
 
 
 def _locked(name: str, entry: dict[str, Any]) -> Locked:
-    hashes = {kind: {item["path"]: item.get("md5", "") for item in entry.get(kind, [])} for kind in ("deps", "outs")}
-    parameters = {key: value for file in entry.get("params", {}).values() for key, value in file.items()}
+    hashes = {
+        kind: {str(item["path"]): str(item.get("md5") or "") for item in entry.get(kind) or []}
+        for kind in ("deps", "outs")
+    }
+    parameters = {str(key): value for file in (entry.get("params") or {}).values() for key, value in file.items()}
     return Locked(name, str(entry.get("cmd", "")), hashes["deps"], hashes["outs"], parameters)
 
 

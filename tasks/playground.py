@@ -4,6 +4,7 @@ It needs Gradio (`pip install "emoriff[play]"`), which is imported when the play
 listens on loopback only unless another host is asked for, and reports nothing to anybody.
 """
 
+import html
 import ipaddress
 import json
 import logging
@@ -256,5 +257,5 @@ def _shown(gr: Any, play: Any) -> list[Any]:
     try:
         played = play()
     except EmoriffError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(html.escape(str(error))) from error  # Gradio takes it for HTML
     return [str(played.shown), str(played.sound), [str(path) for path in played.files], played.lineage]

@@ -15,6 +15,7 @@ import pandas as pd
 from tasks.errors import InputError
 from tasks.files import write_parquet
 from tasks.params import SegmentParams
+from tasks.reading import parquet_of
 
 COLUMNS = {
     "song_id": "int64",
@@ -44,7 +45,7 @@ def write_table(manifest: Path, target: Path, params: SegmentParams) -> None:
     Raises:
         InputError: the manifest lacks columns, or no song is long enough for a window.
     """
-    songs = pd.read_parquet(manifest)
+    songs = parquet_of(manifest)
     missing = sorted({"song_id", "status", "n_samples", "sample_rate_hz"} - set(songs.columns))
     if missing:
         raise InputError(

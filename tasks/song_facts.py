@@ -3,10 +3,12 @@
 Read with pyarrow and only the columns needed, because an answer must not wait for pandas.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tasks.errors import InputError
+from tasks.reading import json_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +25,13 @@ def table(root: Path, name: str, columns: list[str] | None = None) -> "pa.Table 
     path = root / name
     if not path.is_file():
         return None
-    file = ParquetFile(path)
-    there = set(file.schema_arrow.names)
-    return file.read(columns=None if columns is None else [column for column in columns if column in there])
+    try:
+        file = ParquetFile(path)
+        there = set(file.schema_arrow.names)
+        return file.read(columns=None if columns is None else [column for column in columns if column in there])
+    except Exception as error:  # pyarrow tells damage in a dozen ways
+        todo = "run the stage that writes it again"
+        raise InputError("not a readable Parquet file", where=path, got=error, todo=todo) from error
 
 
 def rows(root: Path, name: str, columns: list[str]) -> list[dict[str, Any]]:
@@ -97,9 +103,9 @@ def row_of_file(root: Path, path: str) -> dict[str, Any]:
         return one(root, DATASET, "file_name", "/".join(parts[2:]))
     if path.startswith("data/generated/") and len(parts) == 4:
         sidecar = (root / path).with_suffix(".json")
-        return json.loads(sidecar.read_text(encoding="utf-8")) if sidecar.is_file() else {}
+        return json_of(sidecar) if sidecar.is_file() else {}
     if path.startswith("models/") and (root / "/".join(parts[:2]) / "emoriff.json").is_file():
-        return dict(json.loads((root / "/".join(parts[:2]) / "emoriff.json").read_text(encoding="utf-8")))
+        return json_of(root / "/".join(parts[:2]) / "emoriff.json")
     return {}
 
 
@@ -119,6 +125,6 @@ def corrections(root: Path) -> dict[str, Any]:
     path = root / "data/labels/report.json"
     if not path.is_file():
         return {}
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = json_of(path)
     keys = ("correction", "corrected_songs", "parts", "files", "refused")
     return {key: report[key] for key in keys if key in report}

@@ -7,6 +7,7 @@ citation, members. Nothing gets its final name before its SHA-256 is right, and 
 import hashlib
 import json
 import os
+import re
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["fetch", "obtain", "take_folder"]
 
 CHUNK_BYTES = 1 << 20
 SUMS = "SHA256SUMS"
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def obtain(params: DownloadParams, target: Path, work: Path, progress: Progress | None = None) -> None:
@@ -248,7 +250,7 @@ def _sums_at(url: str, patience: Patience) -> dict[str, str]:
 
 def sums_in(path: Path) -> dict[str, str]:
     """Name -> SHA-256 of a SHA256SUMS file; empty where there is none."""
-    return parse_sums(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return parse_sums(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
 
 
 def parse_sums(text: str) -> dict[str, str]:
@@ -259,7 +261,9 @@ def parse_sums(text: str) -> dict[str, str]:
     """
     pairs = [line.split(maxsplit=1) for line in text.splitlines()]
     return {
-        pair[1].strip().removeprefix("*"): pair[0].lower() for pair in pairs if len(pair) == 2 and len(pair[0]) == 64
+        pair[1].strip().removeprefix("*"): pair[0].lower()
+        for pair in pairs
+        if len(pair) == 2 and SHA256.fullmatch(pair[0].lower())
     }
 
 
@@ -311,6 +315,8 @@ def write_received(final: Path, received: Received, origin: str) -> None:
 def read_received(final: Path) -> dict[str, Any]:
     """What `write_received` wrote; empty where there is nothing readable."""
     try:
-        return dict(json.loads(received_file(final).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        values = json.loads(received_file(final).read_text(encoding="utf-8"))
+        sound = SHA256.fullmatch(values["sha256"]) and isinstance(values["sha256_from"], str)
+        return dict(values) if sound and type(values["size_bytes"]) is int else {}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return {}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -28,6 +29,7 @@ Progress = Callable[[int, int | None, str], None]  # bytes done, bytes in all (N
 # Some servers answer 403 to Python's own User-Agent. "identity": the hash is that of the file, not of a gzip.
 HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) emoriff", "Accept-Encoding": "identity"}
 CHUNK_BYTES = 1 << 16
+MOST_TEXT_BYTES = 1 << 20  # of a list of checksums
 HEADWAY_BYTES = 1 << 20  # a try that brought so much does not count against the retries
 TELL_SECONDS = 0.2  # between two calls of `progress`
 LONGEST_WAIT_SECONDS = 600.0
@@ -103,7 +105,7 @@ def fetch_text(url: str, patience: Patience) -> str:
 
     def attempt() -> str:
         with opened(url, HEADERS, patience.stall_seconds) as answer:
-            return b"".join(_chunks(answer)).decode("utf-8", "replace")
+            return b"".join(islice(_chunks(answer), MOST_TEXT_BYTES // CHUNK_BYTES)).decode("utf-8", "replace")
 
     return patiently(url, patience, attempt, lambda: 0)
 
@@ -313,9 +315,10 @@ def read_note(partial: Path, url: str) -> Note | None:
     """The note of a partial file that can be continued from `url`; None: start anew."""
     try:
         note = Note(**json.loads(note_file(partial).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # absent, or from a killed run or another version
+    except (OSError, ValueError, TypeError, RecursionError):  # absent, or from a killed run or another version
         return None
-    return note if note.url == url and note.validator else None
+    sound = isinstance(note.validator, str) and isinstance(note.total_bytes, int | None)
+    return note if sound and note.url == url and note.validator else None
 
 
 def write_note(partial: Path, note: Note) -> None:
