@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from flows import run as flow_run
-from tasks import runs
+from tasks import registry, runs
 from tasks.cache import Cache
 from tasks.errors import CacheError, EmoriffError
 from tasks.files import replacing, write_text
@@ -73,6 +74,14 @@ def test_an_output_that_vanishes_before_the_end_fails_the_stage(folder: Path) ->
     (folder / "wav/12.wav").unlink()
     with pytest.raises(CacheError, match=r"1 files were removed[\s\S]*wav/12\.wav"):
         flow_run.check_outputs()
+
+
+def test_a_worker_that_hangs_does_not_hold_up_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.TABLE, "convert", registry.Entry("", timeout_seconds=0.1))
+    started = time.monotonic()
+    with pytest.raises(EmoriffError, match="takes too long"), registry.process_pool(1):
+        registry.result_of("convert", registry.Item("song 1", {}, {}), registry.POOL[-1].submit(time.sleep, 300))
+    assert time.monotonic() - started < 100
 
 
 @pytest.fixture
