@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -157,7 +157,10 @@ def doctor() -> None:
 def encode(
     audio: Annotated[Path, typer.Argument(help="WAV, MP3 or other audio")],
     png: Annotated[Path, typer.Argument(help="picture to write")],
-    channel: Annotated[str | None, typer.Option(help="left, right, mix or stereo; default: as in params.yaml")] = None,
+    channel: Annotated[
+        Literal["left", "right", "mix", "stereo"] | None,
+        typer.Option(help="what is pictured; default: as in params.yaml"),
+    ] = None,
     tile: Annotated[bool, typer.Option(help="cut tiles instead of one picture of the whole file")] = False,
 ) -> None:
     """Audio -> spectrogram picture, as Riffusion has it."""
@@ -174,15 +177,17 @@ def encode(
 def decode(
     png: Annotated[Path, typer.Argument(help="spectrogram picture, Riffusion's too")],
     audio: Annotated[Path, typer.Argument(help="audio to write: .wav, .mp3 or .ogg")],
-    seed: Annotated[int, typer.Option(help="of the first phases")] = 0,
-    method: Annotated[str, typer.Option(help="pghi, or griffin_lim as the reference")] = "pghi",
-    iterations: Annotated[int, typer.Option(help="Griffin-Lim iterations")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="of the first phases")] = 0,
+    method: Annotated[
+        Literal["pghi", "griffin_lim"], typer.Option(help="first phases: gradient integration, or random as reference")
+    ] = "pghi",
+    iterations: Annotated[int, typer.Option(min=0, max=512, help="Griffin-Lim iterations")] = 16,
 ) -> None:
     """Spectrogram picture -> audio (WAV, MP3 or OGG by the ending)."""
     from tasks.codec import decode_file
     from tasks.params import DecodeParams
 
-    decode_file(png, audio, DecodeParams.model_validate({"method": method, "iterations": iterations}), seed)
+    decode_file(png, audio, DecodeParams(method=method, iterations=iterations), seed)
     typer.echo(audio)
 
 

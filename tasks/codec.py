@@ -15,6 +15,7 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
     """The pictures written: `png` for the whole file (1 + floor(N / hop) columns), or its tiles.
 
     Tiles are named `png` with _0, _1, ... Mono pictures have three equal channels, as Riffusion writes them.
+    Another sample rate is resampled to the parameters'; more than two channels are mixed down to one.
 
     Raises:
         ParameterError: `png` does not end in .png (a lossy picture would be another spectrogram).
@@ -23,8 +24,11 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
     if png.suffix.lower() != ".png":
         raise ParameterError("unknown kind of picture", where=png, expected="a name that ends in .png")
     decoded = decoded_as_riffusion(audio)
+    waveform = decoded.waveform
+    if len(waveform) > 2:
+        waveform = waveform.mean(axis=0, keepdims=True)
     try:
-        picture = spectrogram.encode(decoded.waveform, decoded.sample_rate_hz, params)
+        picture = spectrogram.encode(waveform, decoded.sample_rate_hz, params)
     except AudioError as error:
         raise AudioError(error.what, where=audio, expected=error.expected, got=error.got) from error
     if not tile:

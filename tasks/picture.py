@@ -104,6 +104,8 @@ def tiles(picture: Picture, params: SpectrogramParams) -> list[tuple[int, Pictur
     if width < size:
         missing = [(0, 0), (0, size - width)] + [(0, 0)] * (picture.pixels.ndim - 2)
         padded = np.pad(picture.pixels, missing, constant_values=255)
+        if padded.ndim == 3:
+            padded[:, :, 0] = 0  # red is no channel
         return [(0, replace(picture, pixels=padded, n_columns=size))]
     starts = tile_starts(width, size)
     return [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from flows.__main__ import main
 from tasks import codec, spectrogram
 from tasks.errors import AudioError, ParameterError
 from tasks.params import DecodeParams
@@ -53,6 +54,39 @@ def test_there_and_back(wav, tmp_path, ending: str) -> None:
     assert len(sound) / rate == pytest.approx(6, abs=0.1)
     loudest = [np.abs(np.fft.rfft(side[:rate])).argmax() for side in sound.T]
     assert loudest == pytest.approx([300, 700], abs=5)
+
+
+def test_six_channels_are_pictured_as_their_mean(wav, tmp_path) -> None:
+    sound, _ = soundfile.read(wav)
+    soundfile.write(tmp_path / "six.wav", np.repeat(sound, 3, axis=1), RATE)
+    soundfile.write(tmp_path / "mean.wav", sound.mean(axis=1), RATE, subtype="FLOAT")
+    pixels = []
+    for name in ("six", "mean"):
+        codec.encode_file(tmp_path / f"{name}.wav", tmp_path / f"{name}.png", RIFFUSION, tile=False)
+        pixels.append(spectrogram.load(tmp_path / f"{name}.png").pixels)
+    assert (pixels[0] == pixels[1]).mean() > 0.99
+
+
+def test_another_rate_counts_its_columns_at_44100(tmp_path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(48000)), 48000)
+    [path] = codec.encode_file(tmp_path / "a.wav", tmp_path / "a.png", RIFFUSION, tile=False)
+    assert spectrogram.load(path).pixels.shape == (512, 101)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["encode", "a.wav", "a.png", "--channel", "middle"],
+        ["decode", "a.png", "a.wav", "--method", "guess"],
+        ["decode", "a.png", "a.wav", "--iterations", "-1"],
+        ["decode", "a.png", "a.wav", "--seed", "-1"],
+    ],
+)
+def test_options_that_cannot_be_are_told(arguments: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert arguments[3] in capsys.readouterr().err
 
 
 def test_a_lossy_picture_is_refused(wav, tmp_path) -> None:
