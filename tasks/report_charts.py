@@ -10,6 +10,8 @@ from tasks.findings import HEADLINE
 from tasks.media import REAL
 from tasks.results import Measure, Results
 
+SONGS = "labelled songs"
+
 
 def headline(results: Results) -> Any:
     """The dot chart of emotion accuracy, with chance and the judge's own accuracy as lines; "" without figures."""
@@ -64,8 +66,9 @@ def loss_charts(results: Results) -> list[dict[str, Any]]:
 
 
 def planes(results: Results) -> list[dict[str, Any]]:
-    """Valence and arousal of the real clips, then of what each experiment generated."""
+    """Valence and arousal of the songs as labelled, of the real clips, then of what each experiment generated."""
     arms = [
+        (SONGS, results.songs[results.songs.status == "ok"]),
         (REAL, results.real_clips),
         *((name, results.predictions.query("experiment == @name")) for name in results.experiments),
     ]
@@ -80,5 +83,8 @@ def planes(results: Results) -> list[dict[str, Any]]:
         ]
         said = "; ".join(f"{c.name} {mean(c.x):.2f}, {mean(c.y):.2f}" for c in clouds if len(c.x))
         svg = plane(f"Valence and arousal of {name} clips, means: {said}", clouds)
-        charts.append({"name": name, "n": sum(len(cloud.x) for cloud in clouds), "svg": svg})
+        note = f"{sum(len(cloud.x) for cloud in clouds)} {'songs' if name == SONGS else 'clips'}"
+        if name == SONGS:
+            note += ": " + ", ".join(f"{cloud.name} {len(cloud.x)}" for cloud in clouds)
+        charts.append({"name": name, "note": note, "svg": svg})
     return charts

@@ -30,7 +30,7 @@ TABLES = {
     ),
     "kad": ("reports/kad_matrix.csv", "experiment generated real kad low high"),
     "confusion": ("reports/confusion.csv", "arm true predicted n"),
-    "songs": ("data/labels/songs.parquet", "song_id emotion artist split status reason swapped"),
+    "songs": ("data/labels/songs.parquet", "song_id emotion valence arousal artist split status reason swapped"),
     "segments": ("data/labels/segments.parquet", "song_id segment emotion"),
     "dataset": ("data/dataset/dataset.parquet", "file_name song_id emotion artist split augmentation"),
     "excluded": ("data/dataset/excluded.parquet", "song_id segment reason"),

@@ -75,7 +75,7 @@ def _labels(root: Path, random: np.random.Generator) -> None:
             song, artist = len(songs) + 2, f"artist {len(songs) % 16}"
             split = "test" if len(songs) % 4 == 0 else "train"
             songs.append({"song_id": song, "emotion": emotion, "artist": artist, "split": split, "status": "ok"})
-            songs[-1] |= {"reason": "", "swapped": song <= 40}
+            songs[-1] |= {"reason": "", "swapped": song <= 40, "valence": 0.6, "arousal": 0.3}
             for segment in range(5):
                 row = {"song_id": song, "segment": segment, "emotion": emotion, "artist": artist, "split": split}
                 pictures.append(row | {"file_name": f"{split}/{song:05d}_{segment:03d}_0.png", "augmentation": ""})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks import findings, report, results
+from tasks import findings, report, report_charts, results
 from tasks.errors import InputError
 from tasks.figures import Axis, marker, nice_step
 from tasks.media import frequency_ticks, save_in_colour
@@ -96,6 +96,12 @@ def test_findings_tell_the_negative_result(finished: Path) -> None:
     assert all(name in negative for name in ("exp1", "exp2", "exp3"))
     assert "ours" not in negative
     assert "4 training recipes" in asked
+
+
+def test_the_labelled_songs_are_counted_in_the_plane(finished: Path) -> None:
+    charts = report_charts.planes(results.load(finished))
+    assert charts[0]["note"] == "94 songs: happy 22, energetic 12, tense 9, sad 36, calm 15"
+    assert charts[0]["note"] in (finished / "reports/index.html").read_text()
 
 
 def test_best_is_marked_by_the_direction_of_the_measure(finished: Path) -> None:
