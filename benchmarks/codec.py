@@ -15,7 +15,6 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from PIL import Image
 from scipy import fft
 
 from benchmarks.record import Report
+from benchmarks.watch import peak_memory
 from tasks import inverse, spectrogram
 from tasks.params import DecodeParams
 from tasks.picture import RIFFUSION, Picture
@@ -176,13 +176,13 @@ def transforms_alone(samples: np.ndarray) -> None:
 
 
 def render_many(wav_and_count: tuple[Path, int]) -> tuple[int, float, int]:
-    """Render so many segments as the stage does; this process, its CPU seconds and its peak memory (KiB) so far."""
+    """Render so many segments as the stage does; this process, its CPU seconds and its peak memory (bytes) so far."""
     wav, count = wav_and_count
     row = {"song_id": 1, "start_seconds": 0.0, "length_seconds": 10.0, "start_sample": 0, "n_samples": TEN_SECONDS}
     rows = [row | {"segment": index, "padded": False} for index in range(count)]
     with tempfile.TemporaryDirectory() as folder:
         spectrogram.render_song(wav, rows, RIFFUSION, Path(folder), SEED)
-    return os.getpid(), time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return os.getpid(), time.process_time(), peak_memory()
 
 
 def busiest(answers: list[tuple[int, float, int]], before: dict[int, float]) -> float:
@@ -213,7 +213,7 @@ def scaling(report: Report, path: Path, count: int) -> None:
         report.figure("rendering with 2 workers, by the busier one's CPU time", most[1] / most[2], "times", 1.8, True)
         with context.Pool(1) as pool:
             few, many = (peak for *_, peak in pool.map(render_many, [(wav, 5), (wav, count)], chunksize=1))
-        report.say(f"peak memory of a worker: {few >> 10} MiB after 5 segments, {many >> 10} after {count} more")
+        report.say(f"peak memory of a worker: {few >> 20} MiB after 5 segments, {many >> 20} after {count} more")
         report.figure(f"memory of a worker, {count} segments against 5", many / few, "times", bar=1.1)
 
 

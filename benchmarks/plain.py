@@ -1,20 +1,29 @@
 """The plain way from MP3 to data set, as a notebook has it: a loop with pydub, librosa and Pillow."""
 
 import multiprocessing
-import resource
 import shutil
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.corpus import RATE, annotations, pieces, song
-from benchmarks.watch import children_cpu
+from benchmarks.watch import children_cpu, peak_memory
 from tasks import packing
 
 EMOTIONS = {(True, True): "happy", (True, False): "calm", (False, True): "tense", (False, False): "sad"}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What the plain way takes."""
+
+    wall: float  # seconds a song
+    cpu: float  # seconds a song
+    peak: int  # bytes of memory
 
 
 def plain_way(audio: Path, labels: Path, out: Path, results: Any) -> None:
@@ -43,7 +52,7 @@ def plain_way(audio: Path, labels: Path, out: Path, results: Any) -> None:
             rows.append({"file_name": segment.with_suffix(".png").name, "text": emotion})
     pd.DataFrame(rows).to_csv(out / "metadata.csv", index=False)
     wall, cpu = time.perf_counter() - started[0], own_cpu() - started[1]
-    results.put((wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+    results.put((wall, cpu, peak_memory()))
 
 
 def plain_picture(segment: Path, target: Path) -> None:
@@ -65,8 +74,8 @@ def own_cpu() -> float:
     return time.process_time() + children_cpu()
 
 
-def plain(folder: Path, first: int, n_songs: int, seconds: float) -> tuple[float, float, float]:
-    """Wall and CPU seconds a song, and peak memory, of the plain way on songs of the corpus; in its own process."""
+def plain(folder: Path, first: int, n_songs: int, seconds: float) -> Plain:
+    """The plain way on so many songs of the corpus (and one before), in its own process."""
     audio, out, labels = folder / "audio", folder / "out", folder / "static.csv"
     audio.mkdir(parents=True)
     out.mkdir()
@@ -84,4 +93,4 @@ def plain(folder: Path, first: int, n_songs: int, seconds: float) -> tuple[float
     if process.exitcode:
         raise SystemExit("the plain way failed")
     wall, cpu, peak = results.get()
-    return wall / n_songs, cpu / n_songs, peak
+    return Plain(wall / n_songs, cpu / n_songs, peak)

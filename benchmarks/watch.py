@@ -1,15 +1,17 @@
 """What processes use: everything below this one, sampled -> **processor time by role, peaks** -> load."""
 
+import re
 import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
-INTERVAL_SECONDS, PSS_EVERY = 0.25, 12
+INTERVAL_SECONDS, PSS_EVERY = 0.5, 6
 STAGES = ("download", "convert", "segment", "label", "spectrogram", "dataset")
 
 
@@ -101,6 +103,12 @@ def children_cpu() -> float:
     """CPU seconds of all ended and awaited descendants."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+def peak_memory() -> int:
+    """Highest resident bytes of this process; `ru_maxrss` would also know its parent's, from before the start."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
 
 
 def timed(command: Callable[[], object]) -> tuple[float, float]:
