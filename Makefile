@@ -6,11 +6,12 @@ READY := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 
-.PHONY: repro test test-all lint docs serve bench clean help
+.PHONY: repro test test-all faults lint docs serve bench clean help
 help:
 	@echo "make repro   run the pipeline (demo profile on a fresh clone), print a table, make reports/index.html"
 	@echo "make test    lint, types, architecture, tests"
 	@echo "make test-all  the slow ones too: browser, schedules, kills, Dask"
+	@echo "make faults  200 kills, full disks, lost files and more, on a tiny repository; a table (FAULTS_KILLS=200)"
 	@echo "make serve   Prefect server, worker and the deployments of prefect.yaml, on loopback"
 	@echo "make bench   the benchmarks that take minutes; a page of what they measured"
 
@@ -37,6 +38,11 @@ test: $(READY) lint
 
 test-all: $(READY) lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+FAULTS_KILLS ?= 200
+FAULTS_JOBS ?= 1
+faults: $(READY)
+	$(BIN)/python -m tests.faults --kills $(FAULTS_KILLS) --jobs $(FAULTS_JOBS)
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate

@@ -1,7 +1,10 @@
 """Faults in short: what a stage reads or wrote is disturbed, a disk that is full. `make faults` is the long run."""
 
+import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +17,10 @@ from tasks import registry, runs
 from tasks.cache import Cache
 from tasks.errors import CacheError, EmoriffError
 from tasks.files import replacing, write_text
-from tests.faults.kills import half_written
+from tests.faults.kills import half_written, kills
 from tests.faults.table import Row, message_of, skipped, table
+from tests.faults.undisturbed import STAGES, shared_server, undisturbed
+from tests.repository import ROOT, environment
 
 STAGE = {
     "convert": {
@@ -82,6 +87,20 @@ def test_a_worker_that_hangs_does_not_hold_up_the_error(monkeypatch: pytest.Monk
     with pytest.raises(EmoriffError, match="takes too long"), registry.process_pool(1):
         registry.result_of("convert", registry.Item("song 1", {}, {}), registry.POOL[-1].submit(time.sleep, 300))
     assert time.monotonic() - started < 100
+
+
+def test_random_kills_of_a_bucket_leave_nothing_half_written_and_resume_to_the_same_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.faults.buckets", str(tmp_path), "10", "1"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True)
+    assert json.loads(done.stdout) == {"kills": 10, "files": 5, "broken": []}
+
+
+@pytest.mark.slow
+def test_random_kills_of_whole_stages(tmp_path: Path) -> None:
+    with shared_server(tmp_path / "prefect") as server:
+        world = undisturbed(tmp_path, server, STAGES[:3])
+        done = kills(world, range(4), seed=1, jobs=1)
+    assert [kill.line() for kill in done if not kill.good] == []
 
 
 @pytest.fixture

@@ -152,22 +152,22 @@ def shared_server(home: Path) -> Iterator[str]:
         process.wait(timeout=60)
 
 
-def undisturbed(folder: Path, server: str) -> World:
-    """The world of `folder`, made there when there is none yet."""
+def undisturbed(folder: Path, server: str, names: tuple[str, ...] = STAGES) -> World:
+    """The world of `folder`, made there when there is none yet; `names` are the first stages, or all."""
     kept = folder / "undisturbed.json"
     if not kept.is_file():
-        kept.write_text(json.dumps([asdict(stage) for stage in run_all(folder, server)], indent=1))
+        kept.write_text(json.dumps([asdict(stage) for stage in run_all(folder, server, names)], indent=1))
     stages = [Stage(**values) for values in json.loads(kept.read_text())]
     return World(folder, {stage.name: stage for stage in stages}, server)
 
 
-def run_all(folder: Path, server: str) -> Iterator[Stage]:
+def run_all(folder: Path, server: str, names: tuple[str, ...]) -> Iterator[Stage]:
     """Every stage in order, each copied before it runs and timed."""
     repository = folder / "undisturbed"
     shutil.rmtree(repository, ignore_errors=True)
     repository.mkdir(parents=True)
     make(repository)
-    for name in STAGES:
+    for name in names:
         before = folder / f"before-{name}"
         shutil.rmtree(before, ignore_errors=True)
         shutil.rmtree(repository / ".emoriff/locks", ignore_errors=True)
