@@ -96,6 +96,19 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def figure(value: float) -> str:
+    """Two decimals, fewer for large values, more for tiny ones and for those just below 1.
+
+    >>> figure(0.9), figure(0.995), figure(12.3456), figure(1234.5), figure(-0.0004), figure(0.0)
+    ('0.90', '0.995', '12.3', '1,234', '-0.0004', '0.00')
+    """
+    size = abs(value)
+    if 0 < size < 0.01:
+        return f"{value:.1g}"
+    decimals = 3 if 0.98 < size < 1 else 2 if size < 10 else 1 if size < 100 else 0
+    return f"{value:,.{decimals}f}"
+
+
 @dataclass(frozen=True)
 class Plot:
     """The geometry of one chart: sizes in SVG units, and its two axes."""

@@ -61,15 +61,26 @@ JUDGE = {
 }
 
 
+def hundredths(value: float) -> str:
+    """A share times 100; with a decimal where rounding would make a few errors none.
+
+    >>> hundredths(0.874), hundredths(0.995), hundredths(1.0), hundredths(0.004)
+    ('87', '99.5', '100', '0.4')
+    """
+    return f"{100 * value:.{1 if 0 < value < 0.02 or 0.98 < value < 1 else 0}f}"
+
+
 def percent(value: float) -> str:
     """A share for a sentence: `87 %`, not broken over lines."""
-    return f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
+    return f"{hundredths(value)}\N{NO-BREAK SPACE}%"
 
 
 def share_with_interval(measure: Measure) -> str:
     """`87 % (82 to 91, n = 200)`."""
     interval = (
-        "" if measure.low is None or measure.high is None else f"{100 * measure.low:.0f} to {100 * measure.high:.0f}"
+        ""
+        if measure.low is None or measure.high is None
+        else f"{hundredths(measure.low)} to {hundredths(measure.high)}"
     )
     counted = "" if measure.n is None else f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{measure.n}"
     inside = ", ".join(part for part in (interval, counted) if part)
@@ -77,12 +88,9 @@ def share_with_interval(measure: Measure) -> str:
 
 
 def p_text(p: float) -> str:
-    """`p < 0.001` or `p = 0.04`.
-
-    >>> p_text(0.0002), p_text(0.0419)
-    ('p < 0.001', 'p = 0.042')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """`p < 0.001` or `p = 0.042`, not broken over lines."""
+    text = "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def sentences(results: Results) -> list[str]:
@@ -119,9 +127,12 @@ def _found(results: Results) -> str:
     text = f"Found: the judge heard the emotion asked for in {heard} of the clips of {best}"
     if BASE in headlines:
         text += f", and in {share_with_interval(headlines[BASE])} of those of the base model before fine-tuning"
-    tested = [(other, p) for other in headlines for p in [p_against(results, best, other)] if p is not None]
+    tested: dict[str, list[str]] = {}
+    for other in headlines:
+        if (p := p_against(results, best, other)) is not None:
+            tested.setdefault(p_text(p), []).append(other)
     if tested:
-        text += f" ({'; '.join(f'{p_text(p)} against {other}' for other, p in tested)})"
+        text += f" ({'; '.join(f'{p} against ' + ', '.join(others) for p, others in tested.items())})"
     limits = []
     if "real_test_accuracy" in results.judge:
         right = share_with_interval(results.judge["real_test_accuracy"])
@@ -175,10 +186,10 @@ def verdict(results: Results, name: str) -> int:
 
 
 def best_arms(measures: Mapping[str, Mapping[str, Measure]], name: str) -> set[str]:
-    """The arms whose value is best; empty for a measure without a better side, or with one arm only."""
+    """The arms whose value is best; empty for a measure without a better side, or where all arms are alike."""
     values = {arm: found[name].value for arm, found in measures.items() if name in found}
     kind = KINDS.get(name)
-    if kind is None or kind.more_is_better is None or len(values) < 2:
+    if kind is None or kind.more_is_better is None or len(set(values.values())) < 2:
         return set()
     top = (max if kind.more_is_better else min)(values.values())
     return {arm for arm, value in values.items() if value == top}
@@ -187,7 +198,7 @@ def best_arms(measures: Mapping[str, Mapping[str, Measure]], name: str) -> set[s
 def label(name: str) -> str:
     """A measure's name for people.
 
-    >>> label("kad"), label("noise_floor_db")
-    ('KAD', 'Noise floor db')
+    >>> label("kad"), label("accuracy_relative_to_judge")
+    ('KAD', 'Accuracy relative to judge')
     """
     return KINDS[name].label if name in KINDS else name.replace("_", " ").replace(".", ": ").capitalize()

@@ -87,7 +87,7 @@ def _imbalance(results: Results) -> str:
     smallest = counts.index[-1]
     text = f"Largest class {counts.index[0]} ({counts.iloc[0]} pictures), smallest {smallest} ({counts.iloc[-1]})."
     for name, of_each in drawn(results).items():
-        text += f" {name} drew {min(of_each.values())} to {max(of_each.values())} of each."
+        text += f" {name} drew {' or '.join(map(str, sorted(set(of_each.values()))))} of each."
     rarest = results.predictions[results.predictions.emotion == smallest]
     if rarest.empty:
         return text

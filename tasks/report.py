@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.cache import prune
-from tasks.figures import marker
+from tasks.figures import figure, marker
 from tasks.files import write_text
 from tasks.findings import best_arm, p_text, sentences
 from tasks.limitations import limitations
@@ -29,6 +29,7 @@ from tasks.report_tables import (
 )
 from tasks.results import Results, load
 
+RENDERED = "rendered by this project"  # the citation of the demo corpus in params.yaml
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -79,18 +80,6 @@ def render(template: str, values: dict[str, Any]) -> str:
     return environment.get_template(template).render(values)
 
 
-def figure(value: float) -> str:
-    """Two decimals, fewer for large values and more for tiny ones.
-
-    >>> figure(0.9), figure(12.3456), figure(1234.5), figure(-0.0004), figure(0.0)
-    ('0.90', '12.3', '1,234', '-0.0004', '0.00')
-    """
-    size = abs(value)
-    if 0 < size < 0.01:
-        return f"{value:.1g}"
-    return f"{value:,.{2 if size < 10 else 1 if size < 100 else 0}f}"
-
-
 def example(results: Results) -> str:
     """The path of a clip, of the best experiment where one was judged; "" without clips."""
     arm = best_arm(results)
@@ -123,4 +112,5 @@ def context(results: Results) -> dict[str, Any]:
         "example": example(results),
         "models": model_rows(results),
         "sources": results.sources,
+        "rendered": bool(results.sources) and all(RENDERED in source.get("citation", "") for source in results.sources),
     }

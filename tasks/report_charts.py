@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.figures import Axis, Bar, Cloud, Line, dot_chart, line_chart, plane, span
+from tasks.figures import Axis, Bar, Cloud, Line, dot_chart, figure, line_chart, plane, span
 from tasks.findings import HEADLINE
 from tasks.media import REAL
 from tasks.results import Measure, Results
@@ -35,7 +35,7 @@ def _interval(measure: Measure) -> tuple[float, float]:
 
 
 def _short(measure: Measure) -> str:
-    return f"{measure.value:.2f}" + ("" if measure.n is None else f", n = {measure.n}")
+    return figure(measure.value) + ("" if measure.n is None else f", n = {measure.n}")
 
 
 def loss_charts(results: Results) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from tasks.results import BASE, Results
 
+SAID = {"{emotion}": "the emotion's word", "": "nothing"}  # prompts that are better told than quoted
+
 
 def recipes(results: Results) -> list[tuple[str, str]]:
     """(experiment, one sentence about how it was made), of every model that says so."""
@@ -16,7 +18,7 @@ def sentence(name: str, made: Mapping[str, Any]) -> str:
     params, figures = made.get("parameters"), made.get("figures", {})
     if not params:
         return f"taken as it is: {made.get('name', 'a Stable Diffusion')}"
-    told = " / ".join("the emotion's word" if text == "{emotion}" else f"“{text}”" for text in params["prompts"])
+    told = " / ".join(SAID.get(prompt, f"“{prompt}”") for prompt in params["prompts"])
     per_step = params["batch"] * params["accumulation"] * params["processes"]
     optimizer = params["optimizer"]
     parts = [

@@ -6,8 +6,13 @@ import pandas as pd
 
 from tasks.findings import HEADLINE, JUDGE, KINDS, best_arms, label
 from tasks.report_recipes import drawn
-from tasks.results import BASE, REAL_FLOOR, Measure, Results
+from tasks.results import REAL_FLOOR, Measure, Results
 
+REAL_ARMS = {
+    "real": "real clips",
+    "codec": "real, after picture and back",
+    "codec_vae": "real, after the VAE and back",
+}
 MAX_ROWS = 40  # of rejected files listed by name; the counts are of all
 
 
@@ -103,7 +108,8 @@ def kad_matrices(results: Results) -> list[dict[str, Any]]:
 
 def confusions(results: Results) -> list[dict[str, Any]]:
     """Counts of true against heard emotions, each arm, shaded by the share of the row."""
-    arms = sorted(results.confusion.arm.unique(), key=lambda arm: (arm in results.experiments, arm != BASE, arm))
+    found = list(results.confusion.arm.unique())
+    arms = [*(arm for arm in REAL_ARMS if arm in found), *(arm for arm in results.experiments if arm in found)]
     matrices = []
     for arm in arms:
         table = results.confusion[results.confusion.arm == arm]
@@ -120,7 +126,9 @@ def confusions(results: Results) -> list[dict[str, Any]]:
             for emotion in results.emotions
         ]
         hits = sum(int(counts.loc[emotion, emotion]) for emotion in results.emotions)
-        matrices.append({"name": arm, "rows": rows, "hits": hits, "n": int(counts.to_numpy().sum())})
+        matrices.append(
+            {"name": REAL_ARMS.get(arm, arm), "rows": rows, "hits": hits, "n": int(counts.to_numpy().sum())}
+        )
     return matrices
 
 

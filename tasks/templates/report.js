@@ -88,8 +88,8 @@ function showTimings() {
   const pairs = (values) => Object.entries(values ?? {}).map(([name, value]) => [name, String(value)]);
   place.replaceChildren();
   const rest = ({ seconds, ...counts }) =>
-    Object.entries(counts).filter(([name, n]) => n).map(([name, n]) => n + " " + name).join(", ");
-  const time = (value) => value < 90 ? value.toFixed(1) + " s" : (value / 60).toFixed(1) + " min";
+    Object.entries(counts).filter(([name, n]) => n && !(name === "done" && n === 1)).map(([name, n]) => n + " " + name).join(", ");
+  const time = (value) => value < 90 ? value.toFixed(1) + "\u00a0s" : (value / 60).toFixed(1) + "\u00a0min";
   const order = place.dataset.stages.split(" ");
   const stages = Object.entries(window.timings.stages ?? {});
   const rank = ([name]) => order.indexOf(name.split("@")[0].split("_")[0]);
