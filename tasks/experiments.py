@@ -4,12 +4,16 @@
 model is pre-trained with the same class, so that one loop, one loss curve and one way to resume serve both.
 """
 
-from typing import Any, Literal
+import reprlib
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from tasks.block import Block, Share
+from tasks.block import Block, Share, did_you_mean
 from tasks.errors import ParameterError
+
+# A name becomes a folder and a word of a shell command (dvc.yaml)
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
 class OptimizerParams(Block):
@@ -19,7 +23,7 @@ class OptimizerParams(Block):
         description="adamw_8bit (bitsandbytes) falls back to adamw, with a message, where it cannot run"
     )
     learning_rate: float = Field(gt=0, description="peak learning rate of the U-Net")
-    text_learning_rate: float | None = Field(description="of the text encoder; null: as the U-Net")
+    text_learning_rate: float | None = Field(gt=0, description="of the text encoder; null: as the U-Net")
     schedule: Literal["constant", "linear", "cosine", "polynomial"] = Field(description="after the warm-up")
     warmup_steps: int = Field(ge=0, description="optimizer steps of linear warm-up")
     weight_decay: float = Field(ge=0, description="decoupled weight decay; 0: none")
@@ -146,8 +150,8 @@ class ExperimentParams(Block):
                 raise ValueError(f"a prompt knows only {{emotion}}, got {prompt!r}")
         if len(set(self.emotions)) != len(self.emotions):
             raise ValueError("an emotion is named twice")
-        if self.loss.snr_gamma and self.loss.zero_terminal_snr and self.loss.prediction == "epsilon":
-            raise ValueError("min-SNR with zero terminal SNR and epsilon prediction is 0/0")
+        if self.loss.zero_terminal_snr and self.loss.prediction == "epsilon":
+            raise ValueError("zero terminal SNR needs v_prediction: from pure noise, epsilon says nothing (0/0)")
         if self.conditioning.adaptive_norm and not self.conditioning.emotion_embedding:
             raise ValueError("adaptive_norm needs emotion_embedding")
         return self
@@ -162,7 +166,7 @@ class TrainParams(Block):
     """train: dataset + base -> models/EXPERIMENT."""
 
     defaults: ExperimentParams
-    experiments: dict[str, dict[str, Any]] = Field(description="what each differs in from the defaults")
+    experiments: dict[Name, dict[str, Any]] = Field(description="what each differs in from the defaults")
 
     @model_validator(mode="after")
     def _check(self) -> "TrainParams":
@@ -172,7 +176,10 @@ class TrainParams(Block):
             except ValidationError as error:
                 first = error.errors()[0]
                 key = ".".join(str(part) for part in (name, *first["loc"]))
-                raise ValueError(f"experiments.{key}: {first['msg']} (got {first['input']!r})") from error
+                if first["type"] == "extra_forbidden":
+                    near = did_you_mean(".".join(str(part) for part in first["loc"]), ExperimentParams)
+                    raise ValueError(f"experiments.{key}: unknown key{near}") from error
+                raise ValueError(f"experiments.{key}: {first['msg']} (got {reprlib.repr(first['input'])})") from error
         return self
 
 

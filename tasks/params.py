@@ -4,15 +4,13 @@ The code has no second default: what params.yaml (written from profiles/ by `emo
 an error. Units stand in the names or in the field's description. Paths are relative to the repository.
 """
 
-import difflib
 import reprlib
-import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from tasks.block import Block, Share
+from tasks.block import Block, Share, did_you_mean
 from tasks.errors import InputError, ParameterError, without_secrets
 from tasks.experiments import ExperimentParams, TrainParams
 from tasks.reading import yaml_of
@@ -305,23 +303,6 @@ class Params(Block):
     compute: ComputeParams
 
 
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Dotted names of all keys of a block, nested blocks included."""
-    names: list[str] = []
-    for name, field in model.model_fields.items():
-        names.append(prefix + name)
-        for block in nested_blocks(field.annotation):
-            names += known_keys(block, f"{prefix}{name}.")
-    return names
-
-
-def nested_blocks(annotation: Any) -> list[type[BaseModel]]:
-    """The blocks inside a field's type (`X`, `X | None`)."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [block for part in typing.get_args(annotation) for block in nested_blocks(part)]
-
-
 def parse(values: Any, where: object) -> Params:
     """Params from a mapping.
 
@@ -345,11 +326,10 @@ def parse(values: Any, where: object) -> Params:
 
 def _explain(detail: Any) -> str:
     key = ".".join(str(part)[:LONGEST_KEY] for part in detail["loc"])
-    text = f"{key}: {detail['msg'][:LONGEST_TEXT]}"
+    text = f"{key}: {detail['msg'].removeprefix('Value error, ')[:LONGEST_TEXT]}"
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, known_keys(Params), n=1, cutoff=0.5)
-        return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
-    if detail["type"] != "missing":
+        return f"{key}: unknown key{did_you_mean(key, Params)}"
+    if detail["type"] != "missing" and "experiments." not in text:  # of an experiment, the message says it
         text += f" (got {_short(detail['input'])})"
     return text
 

@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
 
+from tasks.block import nested_blocks
 from tasks.errors import InputError, ParameterError
 from tasks.files import write_text
-from tasks.params import PROFILES, Params, load, nested_blocks, parse
+from tasks.params import PROFILES, Params, load, parse
 
 AUDIO = {".mp3", ".wav", ".ogg", ".flac", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".opus"}
 
@@ -75,15 +76,23 @@ def folder_profile(folder: Path | None, labels: Path | None, scale: tuple[float,
         )
     table = labels or _only_csv(folder)
     yaml = YAML()
-    yaml.width = 120
+    yaml.width, yaml.preserve_quotes = 120, True
+    yaml.representer.add_representer(type(None), _null)
     values = yaml.load((PROFILES / "demo.yaml").read_text(encoding="utf-8"))
+    values.yaml_set_start_comment("Your own folder of audio and the demo's small Stable Diffusion, trained on it.")
     values["profile"] = "folder"
     own = {"audio": str(folder), "labels": str(table), "scale_min": scale[0], "scale_max": scale[1]}
     values["download"].update({"sources": [], "corpus": None, "folder": own, "watch": str(folder)})
+    values["download"].ca.items.pop("watch", None)  # the remark is about the demo
     values["label"]["split"]["salt"] = None  # the demo's is chosen for the demo's artists
+    values["base"]["demo"]["training"]["data_licence"] = "the user's own files: see to it that you may use them"
     buffer = io.StringIO()
     yaml.dump(values, buffer)
     return buffer.getvalue()
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _only_csv(folder: Path) -> Path:

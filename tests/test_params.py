@@ -8,7 +8,7 @@ import yaml
 
 from tasks import profiles
 from tasks.errors import InputError, ParameterError
-from tasks.params import PROFILES, parse
+from tasks.params import PROFILES, load, parse
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +28,16 @@ def test_an_unknown_key_is_answered_with_the_nearest() -> None:
     values["segment"]["lenght_seconds"] = 10
     with pytest.raises(ParameterError, match=r"unknown key; did you mean segment\.length_seconds\?"):
         parse(values, "params.yaml")
+
+
+def test_an_unknown_key_of_an_experiment_is_answered_too() -> None:
+    values = demo()
+    values["train"]["experiments"]["ours"]["optimizer"]["learning_rat"] = 1
+    with pytest.raises(
+        ParameterError, match=r"ours\.optimizer\.learning_rat: .*mean optimizer\.learning_rate\?"
+    ) as told:
+        parse(values, "params.yaml")
+    assert len(str(told.value)) < 400
 
 
 def test_a_value_out_of_range_names_key_and_value() -> None:
@@ -64,6 +74,7 @@ def test_use_folder_points_at_the_folder(tmp_path: Path, monkeypatch: pytest.Mon
     profiles.use_profile("folder", Path("songs"), None, (1, 5))
     folder = yaml.safe_load(Path("params.yaml").read_text())["download"]["folder"]
     assert folder == {"audio": "songs", "labels": "songs/labels.csv", "scale_min": 1, "scale_max": 5}
+    assert "own files" in load(Path("params.yaml")).train.defaults.data_licence
 
 
 def test_a_folder_without_audio_says_what_it_expects(tmp_path: Path) -> None:
