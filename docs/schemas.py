@@ -110,7 +110,7 @@ TABLES = (
     Table("reports/kad_matrix.csv", "Kernel Audio Distance of generated against real clips, class by class.", {
         "experiment": "model", "generated": "emotion asked for", "real": "emotion of the real clips",
         "kad": "distance", "low": "interval, lower end", "high": "interval, upper end", "n": "clips",
-        "reason": "why there is no value"}),
+        "reason": "why there is no value", "fad": "Frechet Audio Distance of the same clips"}),
     Table("reports/confusion.csv", "Classes asked for or annotated against classes heard.", {
         "arm": "model, or which real clips", "true": "asked for or annotated", "predicted": "heard", "n": "clips"}),
     Table("reports/timings.json", "Seconds a stage, machine and versions. Not a DVC output: it differs from run to "

@@ -53,7 +53,7 @@ def generate(
     to: Annotated[str | None, typer.Option(help="second emotion: glide from PROMPT to it")] = None,
     like: Annotated[Path | None, typer.Option(help="vary this audio clip or spectrogram picture")] = None,
     strength: Annotated[float, typer.Option(min=0.05, max=1, help="with --like: how far from it")] = 0.6,
-    out: Annotated[Path, typer.Option(help="folder for the clip")] = Path("clips"),
+    out: Annotated[Path | None, typer.Option(help="folder for the clip; default: clips/EXPERIMENT")] = None,
 ) -> None:
     """Generate music. With PROMPT: one clip to hear; without: all clips of an experiment (the stage)."""
     if prompt is None:
@@ -64,9 +64,10 @@ def generate(
     from tasks.params import load
     from tasks.request import generate_clip
 
-    row = generate_clip(prompt, experiment, load(), seconds, seed, out, to, like, strength)
+    folder = out or Path("clips") / experiment
+    row = generate_clip(prompt, experiment, load(), seconds, seed, folder, to, like, strength)
     for name in ("png", "wav", "listening"):
-        typer.echo(out / row[name])
+        typer.echo(folder / row[name])
 
 
 _stage("evaluate", "Judge the generated clips -> reports/metrics.json")
@@ -191,6 +192,18 @@ def decode(
     typer.echo(audio)
 
 
+@app.command(rich_help_panel="Tools")
+def clips(
+    folder: Annotated[Path, typer.Argument(help="gets a WAV file for each clip that needs an embedding")],
+) -> None:
+    """Write the clips that evaluate compares, named by their keys, for embeddings made elsewhere (.npz)."""
+    from flows.progress import Progress
+    from tasks.evaluation import write_clips
+    from tasks.params import load
+
+    typer.echo(f"{write_clips(folder, load(), Progress('clips'))} clips in {folder}")
+
+
 @app.command("listening-test", rich_help_panel="Tools")
 def listening_test(
     folder: Annotated[Path, typer.Argument(help="folder to make, or with --read the folder of answers")],
@@ -208,7 +221,7 @@ def play(
     host: Annotated[str, typer.Option(help="0.0.0.0 opens it to the network")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="of the page")] = 7860,
 ) -> None:
-    """The playground in a browser (optional extra: pip install 'emoriff[play]')."""
+    """The playground in a browser (needs the optional extra `play`: README)."""
     from tasks.params import load
     from tasks.playground import launch
 
@@ -226,6 +239,7 @@ def serve(port: Annotated[int, typer.Option(help="of Prefect's server")] = 4200)
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; an error of ours is a message, not a traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is not installed on purpose is no news
     try:
         return app(arguments, prog_name="emoriff")
     except EmoriffError as error:

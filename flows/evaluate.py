@@ -10,7 +10,7 @@ from tasks.files import digest
 from tasks.params import Params
 from tasks.registry import Item
 
-DATA, REPORTS = Path("data"), Path("reports")
+DATA, REPORTS, BASE = Path("data"), Path("reports"), Path("models/base")
 TABLES = ("metrics.json", "predictions.parquet", "real_clips.parquet", "kad_matrix.csv", "confusion.csv")
 
 
@@ -20,6 +20,7 @@ def evaluate(params: Params) -> dict[str, int]:
     experiments = ["base", *params.train.experiments]
     content = {folder: digest(hashes(DATA / folder)) for folder in ("wav", "segments", "labels")}
     content |= {name: digest(hashes(DATA / "generated" / name)) for name in experiments}
+    content |= {"vae": digest(hashes(BASE / "vae")), "embedding": embedding_hash(params.evaluate.embedding)}
     wanted: list[Any] = [
         params.evaluate.model_dump(),
         params.spectrogram.model_dump(),
@@ -29,7 +30,7 @@ def evaluate(params: Params) -> dict[str, int]:
     arguments = {
         "experiments": experiments,
         "data": DATA,
-        "base": Path("models/base"),
+        "base": BASE,
         "target": REPORTS,
         "params": params.evaluate,
         "spectrogram": params.spectrogram,
@@ -42,3 +43,8 @@ def evaluate(params: Params) -> dict[str, int]:
     outputs = tuple((REPORTS / name).as_posix() for name in TABLES)
     item = Item("measures", content, arguments, outputs=outputs)
     return counts(run("evaluate", [item], params, wanted))
+
+
+def embedding_hash(name: str) -> str:
+    """The content of the file that `evaluate.embedding` names; nothing for the built-in one."""
+    return digest(hashes(Path(name))) if Path(name).is_file() else ""

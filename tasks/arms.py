@@ -67,11 +67,11 @@ def recognition(arm: Arm, how: Resampling) -> dict[str, Value]:
     low, high = how.interval(shuffled)
     p = resampling.permutation_p(hits.mean(), shuffled)
     return {
-        "emotion_accuracy": how.value(hits.mean(), resampling.weighted_mean(hits, weights), n_clips),
-        "emotion_balanced_accuracy": how.value(
+        "emotion_accuracy": how.share(hits.mean(), resampling.weighted_mean(hits, weights), arm.clusters),
+        "emotion_balanced_accuracy": how.share(
             balanced_accuracy(arm.emotions, arm.verdicts.predicted),
             resampling.weighted_class_mean(hits, arm.emotions, weights),
-            n_clips,
+            arm.clusters,
         ),
         "shuffled_accuracy": Value(float(shuffled.mean()), low, high, n_clips, p, "emotion_accuracy"),
     }
@@ -187,21 +187,30 @@ def diversity(arm: Arm, yardstick: Yardstick, emotions: list[str], how: Resampli
     return how.value(made / real, made_draws / real_draws, len(arm.keys))
 
 
-def copies(arm: Arm, training: Arm, how: Resampling) -> tuple[dict[str, Value], pd.DataFrame]:
+@dataclass(frozen=True)
+class Known:
+    """Every training picture, small (tasks.clips): what a model could have learnt by heart."""
+
+    keys: Words
+    songs: NDArray[Any]
+    thumbnails: Array
+
+
+def copies(arm: Arm, training: Known, how: Resampling) -> tuple[dict[str, Value], pd.DataFrame]:
     """Share of clips that look copied from a training clip, and each clip's nearest training clip.
 
     A copy is nearer to a training picture than 99 % of training pictures are to any other song's: music that is
     new gives a share of about 0.01. `distance_to_training` is the mean distance in units of the training
     pictures' median distance to another song. The table has the nearest training clip's key and that ratio.
     """
-    apart = measures.distance_to_other_songs(training.thumbnails, training.clusters)
+    apart = measures.distance_to_other_songs(training.thumbnails, training.songs)
     index, distance = measures.nearest(arm.thumbnails, training.thumbnails)
     copied = (distance < np.percentile(apart, COPY_PERCENT)).astype(np.float64)
     ratio = distance / max(float(np.median(apart)), 1e-9)
     weights = how.clip_weights(arm.clusters, "copies", arm.name)
     found = {
-        name: how.value(values.mean(), resampling.weighted_mean(values, weights), len(values))
-        for name, values in (("copies", copied), ("distance_to_training", ratio))
+        "copies": how.share(copied.mean(), resampling.weighted_mean(copied, weights), arm.clusters),
+        "distance_to_training": how.value(ratio.mean(), resampling.weighted_mean(ratio, weights), len(ratio)),
     }
     return found, pd.DataFrame({"nearest": training.keys[index], "nearest_ratio": ratio})
 
@@ -222,19 +231,22 @@ def comparison(arm: Arm, other: Arm, intended: dict[str, Array], how: Resampling
 
 
 def kernel_matrix(
-    arm: Arm, yardstick: Yardstick, emotions: list[str], min_clips: int, how: Resampling
+    arm: Arm, yardstick: Yardstick, emotions: list[str], min_clips: int, n_dimensions: int, how: Resampling
 ) -> tuple[pd.DataFrame, Value]:
     """KAD of every generated emotion against every real one, and the share of emotions nearest to their own.
 
-    Columns: experiment, generated, real, kad, low, high, n, reason. A real class with fewer than `min_clips` clips
-    gets no figure, and `reason` says so; an emotion without its own column counts as not nearest.
+    Columns: experiment, generated, real, kad, low, high, n, reason, fad (in `n_dimensions`, none in fewer than two).
+    A real class with fewer than `min_clips` clips gets no figure, and `reason` says so; an emotion without its own
+    column counts as not nearest.
     """
     rows, nearest = [], []
     for emotion in emotions:
         left = arm.of(emotion)
         measures.require_clips(len(left.keys), min_clips, f"the kernel distance of {arm.name}, {emotion}")
         cells = {real: _cell(left, yardstick, emotion, real, min_clips, how) for real in emotions}
-        rows += [_row(arm.name, emotion, real, cell, min_clips) for real, cell in cells.items()]
+        for real, cell in cells.items():
+            fad = np.nan if cell[0] is None or n_dimensions < 2 else _frechet(left, yardstick, real, n_dimensions)
+            rows.append(_row(arm.name, emotion, real, cell, min_clips) | {"fad": resampling.rounded(fad)})
         nearest.append(_own_is_nearest(emotion, cells, how.n_bootstrap))
     observed = float(np.mean([own for own, _ in nearest]))
     draws = np.mean([drawn for _, drawn in nearest], axis=0)
@@ -252,6 +264,11 @@ def _cell(left: Arm, yardstick: Yardstick, emotion: str, real: str, min_clips: i
     clusters = (left.clusters, right.clusters)
     value, draws = measures.kad(near, there, yardstick.bandwidth, clusters, how, f"{left.name} {emotion}")
     return value, draws, len(right.keys)
+
+
+def _frechet(left: Arm, yardstick: Yardstick, real: str, n_dimensions: int) -> float:
+    sides = (left, yardstick.reference.of(real))
+    return measures.frechet_distance(*(yardstick.axes(side.vectors)[:, :n_dimensions] for side in sides))
 
 
 def _row(experiment: str, emotion: str, real: str, cell: Cell, min_clips: int) -> dict[str, Any]:

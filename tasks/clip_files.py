@@ -38,8 +38,9 @@ class Request:
 
     @property
     def name(self) -> str:
-        """File name without suffix: happy_0003."""
-        return f"{re.sub('[^a-z0-9]+', '-', self.emotion.lower()).strip('-')}_{self.seed:04d}"
+        """File name without suffix: happy_0003, sad-like-song_0003."""
+        words = f"{self.emotion} like {Path(self.extra['like']).stem}" if "like" in self.extra else self.emotion
+        return f"{re.sub('[^a-z0-9]+', '-', words.lower()).strip('-')}_{self.seed:04d}"
 
 
 def n_columns(seconds: float, spectrogram_params: SpectrogramParams) -> int:

@@ -23,6 +23,7 @@ from tasks.errors import AudioError, InputError, MeasureError
 from tasks.files import seed_from
 from tasks.params import DecodeParams, SpectrogramParams
 from tasks.picture import Picture
+from tasks.reading import parquet_of
 
 THUMBNAIL = 32  # pixels a side: a copied picture is still itself, finer detail is beyond a small VAE
 
@@ -130,7 +131,8 @@ def read_generated(folder: Path, experiment: str) -> pd.DataFrame:
             got=f"generated so far: {', '.join(others) or 'none'}",
             todo=f"run `emoriff train {experiment}` and `emoriff generate {experiment}`, or correct its name",
         )
-    table = pd.read_parquet(manifest).sort_values(["emotion", "seed"]).reset_index(drop=True)
+    table = parquet_of(manifest, ["emotion", "seed", "wav", "png"])
+    table = table.sort_values(["emotion", "seed"]).reset_index(drop=True)
     missing = [name for column in ("wav", "png") for name in table[column] if not (folder / name).is_file()]
     if missing:
         raise MeasureError(
@@ -236,6 +238,11 @@ def thumbnail(picture: Picture) -> NDArray[np.float64]:
     centred = pixels - pixels.mean()
     flat: NDArray[np.float64] = (centred / max(float(centred.std()), 1e-6)).reshape(-1)
     return flat
+
+
+def thumbnail_of_clip(job: tuple[Clip, Codec]) -> NDArray[np.float64]:
+    """The thumbnail of a real clip."""
+    return thumbnail(small_picture(job).picture)
 
 
 def thumbnail_of_file(job: tuple[Path, Codec]) -> NDArray[np.float64]:

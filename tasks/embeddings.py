@@ -60,6 +60,24 @@ class Builtin:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Keeps every clip as FOLDER/KEY.wav for another program to embed; the vector is the built-in one."""
+
+    folder: Path
+
+    def vector(
+        self, key: str, waveform: NDArray[np.float32], sample_rate_hz: int, features: dict[str, float]
+    ) -> NDArray[np.float64]:
+        """The built-in vector, after the clip was written."""
+        import soundfile
+
+        path = self.folder / f"{key}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.atleast_2d(waveform).T, sample_rate_hz, subtype="FLOAT")
+        return Builtin().vector(key, waveform, sample_rate_hz, features)
+
+
+@dataclass(frozen=True)
 class Model:
     """A TorchScript model: float32 [1, samples] at `sample_rate_hz` -> [1, dimensions] or [1, frames, dimensions]."""
 
@@ -118,7 +136,7 @@ def load_model(path: Path) -> Any:
 
     try:
         return torch.jit.load(str(path), map_location="cpu").eval()
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise MeasureError(
             "cannot load the embedding model",
             where=path,
@@ -151,7 +169,7 @@ class Precomputed:
     """Vectors from an .npz: `keys` [n] names, `vectors` [n, dimensions], `sample_rate_hz` (one number, or [n]).
 
     Keys: `<experiment>/<emotion>_<seed, 4 digits>` and `real/<song, 5 digits>_<segment, 3>_<0 start, 1 end>`,
-    the latter also with `/codec` and `/codec_vae`.
+    the latter also with `/codec` and `/codec_vae`: the names of the files that `emoriff clips` writes.
     """
 
     path: Path
@@ -171,7 +189,7 @@ class Precomputed:
                 where=self.path,
                 expected=f"key {key}",
                 got=f"{len(table)} others, like {next(iter(table), 'none')}",
-                todo="embed all clips of data/generated and the real ones, or use `builtin`",
+                todo="`emoriff clips FOLDER` writes all clips that need one, or use `builtin`",
             )
         return table[key]
 
@@ -190,20 +208,20 @@ def read_vectors(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             keys, vectors = arrays["keys"], np.asarray(arrays["vectors"], dtype=np.float64)
-            rates = np.unique(arrays["sample_rate_hz"])
-    except (OSError, KeyError, ValueError) as error:
+            rates = np.unique(np.asarray(arrays["sample_rate_hz"], dtype=np.float64))
+    except Exception as error:  # numpy and zipfile tell damage in a dozen ways
         raise MeasureError(
             "cannot read precomputed embeddings",
             where=path,
             expected="arrays keys, vectors and sample_rate_hz",
             got=error,
         ) from error
-    if vectors.ndim != 2 or len(keys) != len(vectors) or len(set(keys.tolist())) != len(keys):
+    if keys.ndim != 1 or keys.dtype.kind != "U" or vectors.ndim != 2 or not len(set(keys)) == len(keys) == len(vectors):
         raise MeasureError(
             "precomputed embeddings do not fit their keys",
             where=path,
             expected="keys [n], all different, and vectors [n, dimensions]",
-            got=f"{len(keys)} keys, vectors {list(vectors.shape)}",
+            got=f"keys {list(keys.shape)} {keys.dtype}, vectors {list(vectors.shape)}",
         )
     if len(rates) != 1:
         raise MeasureError(

@@ -9,23 +9,27 @@ VAE included: what it does to every clip alike would otherwise decide which real
 """
 
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from tasks import arms, clips, hearing, measures, metrics
-from tasks.arms import Arm, Yardstick
+from tasks.arms import Arm, Known, Yardstick
 from tasks.clips import Codec, Progress
-from tasks.embeddings import choose
+from tasks.csv_tables import safe_table
+from tasks.embeddings import Embedding, Written, choose
 from tasks.errors import InputError, MeasureError
 from tasks.files import replacing, write_json, write_parquet
 from tasks.hearing import HELD_OUT, TRAINING
 from tasks.judge import Judge
-from tasks.params import DecodeParams, EvaluateParams, LabelParams, SpectrogramParams
+from tasks.params import DecodeParams, EvaluateParams, LabelParams, Params, SpectrogramParams
+from tasks.reading import json_of, parquet_of
 from tasks.resampling import Resampling
+
+ALL = 10**6  # clips of a song
 
 
 def evaluate(
@@ -57,33 +61,75 @@ def evaluate(
         InputError: labels or segments missing.
     """
     how = Resampling(params.n_bootstrap, params.n_permutations, params.confidence, seed)
+    codec, embedding = Codec(spectrogram, decode, resolution, seed), choose(params.embedding)
+    chosen = choose_clips(experiments, data, prompts, params)
+    with clips.worker_pool(workers, progress) as run:
+        heard, made, known = describe_all(chosen, data, base, codec, embedding, params, run)
+        ears, real_arms = hearing.train_and_hear(chosen.real, heard, seed)
+        made_arms = {name: hearing.generated_arm(name, made[name], ears) for name in experiments}
+        found = Found(ears, real_arms, made_arms, known, chosen.real, chosen.tables, nearest={}, matrices=[])
+        content = measure(found, prompts, params, how)
+    write_tables(target, found)
+    write_json(target / "metrics.json", content)
+    return content
+
+
+def write_clips(folder: Path, params: Params, progress: Progress | None = None) -> int:
+    """Every clip that `evaluate` compares, real ones on all their ways, as FOLDER/KEY.wav; gives their number.
+
+    For embeddings made elsewhere: `evaluate.embedding` names their .npz (see tasks.embeddings.Precomputed).
+    """
+    codec = Codec(params.spectrogram, params.generate.decode, params.dataset.resolution, params.seed)
+    data, base, experiments = Path("data"), Path("models/base"), ["base", *params.train.experiments]
+    chosen = choose_clips(experiments, data, params.generate.prompts, params.evaluate)
+    with clips.worker_pool(params.compute.workers, progress) as run:
+        describe_all(chosen, data, base, codec, Written(folder), params.evaluate, run)
+    return len(list(folder.rglob("*.wav")))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is compared: tables of the labels, generated clips by experiment, their length, and real clips."""
+
+    tables: "Tables"
+    generated: dict[str, pd.DataFrame]
+    seconds: float
+    real: pd.DataFrame  # those that teach and those that examine
+    training: pd.DataFrame  # every clip of the training songs
+
+
+def choose_clips(experiments: list[str], data: Path, prompts: list[str], params: EvaluateParams) -> Chosen:
+    """The clips of the labels and experiments below `data`; raises what `evaluate` raises."""
     tables = read_labels(data)
     generated = {name: clips.read_generated(data / "generated" / name, name) for name in experiments}
     seconds = round(float(min(table["seconds"].min() for table in generated.values())), 6)
     per_song = {TRAINING: params.clips_per_training_song, HELD_OUT: params.clips_per_test_song}
-    real = clips.choose_real_clips(tables.segments, tables.songs, tables.segment_labels, seconds, per_song)
-    check_emotions(prompts, sorted(set(real["emotion"][real["split"] == TRAINING])))
+    real, training = (
+        clips.choose_real_clips(tables.segments, tables.songs, tables.segment_labels, seconds, wanted)
+        for wanted in (per_song, {TRAINING: ALL})
+    )
+    check_emotions(prompts, sorted(set(training["emotion"])))
     for table in generated.values():
         check_counts(table, prompts, params.min_clips)
     check_pairs(generated)
     n_reference = int((real["split"] == HELD_OUT).sum())
     measures.require_clips(n_reference, params.pca_dimensions + 1, "the Frechet distance: held-out real clips")
+    return Chosen(tables, generated, seconds, real, training)
+
+
+def describe_all(
+    chosen: Chosen, data: Path, base: Path, codec: Codec, embedding: Embedding, params: EvaluateParams, run: clips.Map
+) -> tuple[hearing.Heard, dict[str, hearing.Made], Known]:
+    """Real clips on all their ways, the clips of each experiment, and all that could have been learnt by heart."""
     reconstruct = hearing.through_vae(base) if params.vae_clips else None
-    codec, embedding = Codec(spectrogram, decode, resolution, seed), choose(params.embedding)
     ways = hearing.Ways(codec, params.blurs, params.vae_clips, reconstruct)
-    with clips.worker_pool(workers, progress) as run:
-        heard = hearing.describe_real(real, data / "wav", seconds, ways, embedding, run)
-        made = {
-            name: hearing.describe_generated(table, data / "generated" / name, name, codec, embedding, run)
-            for name, table in generated.items()
-        }
-        ears, real_arms = hearing.train_and_hear(real, heard, seed)
-        made_arms = {name: hearing.generated_arm(name, made[name], ears) for name in experiments}
-        found = Found(ears, real_arms, made_arms, real, tables, nearest={}, matrices=[])
-        content = measure(found, prompts, params, how)
-    write_tables(target, found)
-    write_json(target / "metrics.json", content)
-    return content
+    heard = hearing.describe_real(chosen.real, data / "wav", chosen.seconds, ways, embedding, run)
+    known = hearing.known_pictures(chosen.training, data / "wav", chosen.seconds, codec, run)
+    made = {
+        name: hearing.describe_generated(table, data / "generated" / name, name, codec, embedding, run)
+        for name, table in chosen.generated.items()
+    }
+    return heard, made, known
 
 
 @dataclass(frozen=True)
@@ -106,11 +152,15 @@ def read_labels(data: Path) -> Tables:
     for name in (*names, "labels/report.json"):
         if not (data / name).is_file():
             raise InputError("nothing to compare with", where=data / name, todo="run the stages before evaluate")
-    segments, songs, segment_labels = (pd.read_parquet(data / name) for name in names)
+    segments, songs, segment_labels = (parquet_of(data / name) for name in names)
     unknown = songs["artist"].isna()
     songs["artist"] = songs["artist"].where(~unknown, "song " + songs["song_id"].astype(str))
     columns = ["song_id", "segment", "valence", "arousal", "emotion"]
-    label = LabelParams.model_validate(json.loads((data / "labels/report.json").read_text(encoding="utf-8"))["params"])
+    try:
+        label = LabelParams.model_validate(json_of(data / "labels/report.json").get("params"))
+    except ValidationError as error:
+        todo = "run the label stage again"
+        raise InputError("no parameters in it", where=data / "labels/report.json", got=error, todo=todo) from error
     return Tables(segments, songs, segment_labels[columns], label)
 
 
@@ -167,6 +217,7 @@ class Found:
     ears: Judge
     real: dict[str, Arm]
     made: dict[str, Arm]
+    known: Known
     rows: pd.DataFrame  # of the real clips
     tables: Tables
     nearest: dict[str, pd.DataFrame]
@@ -175,7 +226,7 @@ class Found:
 
 def measure(found: Found, asked: list[str], params: EvaluateParams, how: Resampling) -> dict[str, Any]:
     """metrics.json's content; `found` gets the matrices and nearest training clips of each experiment."""
-    reference, training = found.real[metrics.REFERENCE], found.real["training"]
+    reference = found.real[metrics.REFERENCE]
     n_clips = min(len(arm.keys) for arm in found.made.values())
     yardstick = Yardstick.of(reference, params.pca_dimensions, n_clips)
     alike = yardstick
@@ -188,24 +239,28 @@ def measure(found: Found, asked: list[str], params: EvaluateParams, how: Resampl
     tables = found.tables
     limits = metrics.ceilings(tables.songs, found.real["original"], params, tables.params, how)
     of_judge |= metrics.as_dicts(limits)
+    n_dimensions = metrics.emotion_dimensions(found.made, alike, comparable)
     values, matrix = {}, {}
     for name, arm in found.made.items():
         values[name], found.nearest[name] = metrics.experiment_metrics(
-            arm, training, yardstick, alike, intended, comparable, how
+            arm, found.known, yardstick, alike, intended, comparable, how
         )
-        matrix[name], values[name]["own_class_nearest"] = arms.kernel_matrix(arm, alike, asked, params.min_clips, how)
+        matrix[name], values[name]["own_class_nearest"] = arms.kernel_matrix(
+            arm, alike, asked, params.min_clips, n_dimensions, how
+        )
         found.matrices.append(matrix[name])
     own = float(found.real["original"].hits.mean())
     described = metrics.with_comparisons(values, found.made, intended, own, how)
     for name, arm in found.made.items():
-        described[name]["emotions"] = metrics.emotion_metrics(arm, alike, matrix[name], asked, how)
+        described[name]["emotions"] = metrics.emotion_metrics(arm, alike, matrix[name], asked, n_dimensions, how)
     floors = {name: arms.distances(arm, yardstick, how) for name, arm in found.real.items() if name != "codec"}
-    floors |= {"codec": {}}
+    floors |= {"codec": arms.copies(reference, found.known, how)[0]}
     return {
         "judge": of_judge,
         "experiments": described,
         "floors": {name: metrics.as_dicts(of | arms.sound(found.real[name], how)) for name, of in floors.items()},
-        "settings": settings(yardstick, alike, params, comparable, intended),
+        "settings": settings(yardstick, alike, params, comparable, intended)
+        | {"frechet_dimensions_of_each_emotion": n_dimensions, "training_pictures": len(found.known.keys)},
     }
 
 
@@ -256,4 +311,4 @@ def write_tables(target: Path, found: Found) -> None:
 def write_csv(target: Path, table: pd.DataFrame) -> None:
     """A CSV with the same bytes on every system."""
     with replacing(target) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        safe_table(table).to_csv(temporary, index=False, lineterminator="\n")

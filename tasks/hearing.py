@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import clips, judge
-from tasks.arms import Arm
+from tasks import clips, hub, judge
+from tasks.arms import Arm, Known
 from tasks.clips import Clip, Codec, Described, Map, Small
 from tasks.embeddings import Builtin, Embedding
 from tasks.errors import MeasureError
@@ -20,7 +20,7 @@ def through_vae(base: Path) -> clips.Reconstruct:
     """A picture uint8 [H, W] as the base model's VAE gives it back: the mean of the posterior, decoded.
 
     Raises:
-        MeasureError: there is no VAE.
+        MeasureError: there is no VAE. ModelError: its weights are pickled.
     """
     if not (base / "vae" / "config.json").is_file():
         raise MeasureError(
@@ -32,7 +32,8 @@ def through_vae(base: Path) -> clips.Reconstruct:
 
     from tasks.pictures import scaled, unscaled
 
-    vae = AutoencoderKL.from_pretrained(base / "vae").eval()
+    hub.refuse_pickles(base / "vae")
+    vae = AutoencoderKL.from_pretrained(base / "vae", use_safetensors=True, local_files_only=True).eval()
 
     def reconstruct(pixels: np.ndarray) -> np.ndarray:
         import torch
@@ -94,6 +95,18 @@ def describe_real(real: pd.DataFrame, wav: Path, seconds: float, ways: Ways, emb
         rows = evenly(np.flatnonzero(held_out), ways.n_vae)
         back("codec_vae", rows, [clips.reconstructed(small[row], ways.reconstruct) for row in rows], embedding)
     return heard
+
+
+def known_pictures(every: pd.DataFrame, wav: Path, seconds: float, codec: Codec, run: Map) -> Known:
+    """The pictures of every training clip, not only of those that teach the judge."""
+    wanted = [(clips.real_clip(row, wav, seconds), codec) for row in every.itertuples()]
+    thumbnails = run(clips.thumbnail_of_clip, wanted, "training pictures, for copies")
+    return Known(clip_keys(every), every["song_id"].to_numpy(), np.stack(thumbnails))
+
+
+def clip_keys(real: pd.DataFrame) -> np.ndarray:
+    """Names of real clips: song, segment, place."""
+    return np.array([f"{row.song_id:05d}_{row.segment:03d}_{row.place}" for row in real.itertuples()])
 
 
 def evenly(rows: np.ndarray, n_rows: int) -> np.ndarray:
@@ -170,10 +183,9 @@ def real_arm(
 ) -> Arm:
     """An arm of these rows of the real clips; clips of one song belong together."""
     chosen, table = real.iloc[rows], feature_table(described)
-    keys = np.array([f"{row.song_id:05d}_{row.segment:03d}_{row.place}" for row in chosen.itertuples()])
     return Arm(
         name,
-        keys,
+        clip_keys(chosen),
         chosen["emotion"].to_numpy(dtype=str),
         chosen["song_id"].to_numpy(),
         table,

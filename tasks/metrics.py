@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tasks import arms, emotions, judge, measures, resampling
-from tasks.arms import Arm, Yardstick
+from tasks.arms import Arm, Known, Yardstick
 from tasks.judge import Array, Judge
 from tasks.params import EvaluateParams, LabelParams
 from tasks.resampling import Resampling, Value
@@ -52,16 +52,17 @@ def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: 
         "cross_validated_balanced_accuracy": {
             name: resampling.rounded(score) for name, score in sorted(ears.candidates.items())
         },
-        "accuracy_of_each_test_artist": accuracy_by(held_out, labels["artist"].to_numpy(dtype=str)),
+        "accuracy_of_each_test_artist": accuracy_by(held_out, labels["artist"].to_numpy(dtype=str), how),
         "n_training_clips": len(real["training"].keys),
         "n_training_songs": len(set(real["training"].clusters)),
         "n_test_songs": len(set(held_out.clusters)),
     }
 
 
-def accuracy_by(arm: Arm, groups: Any) -> dict[str, float]:
-    """Accuracy of each group of clips."""
-    return {str(name): resampling.rounded(arm.hits[groups == name].mean()) for name in np.unique(groups)}
+def accuracy_by(arm: Arm, groups: Any, how: Resampling) -> dict[str, Any]:
+    """Accuracy of each group of clips, for JSON."""
+    parts = {str(name): arm.where(groups == name) for name in np.unique(groups)}
+    return {name: arms.recognition(part, how)["emotion_accuracy"].as_dict() for name, part in parts.items()}
 
 
 def ceilings(
@@ -95,7 +96,7 @@ def intended_points(labels: pd.DataFrame, asked: list[str]) -> dict[str, dict[st
 
 def experiment_metrics(
     arm: Arm,
-    training: Arm,
+    known: Known,
     yardstick: Yardstick,
     alike: Yardstick,
     intended: dict[str, dict[str, float]],
@@ -106,7 +107,7 @@ def experiment_metrics(
 
     Distances are to `yardstick`, diversity is beside that of `alike` (see tasks.evaluation).
     """
-    copies, nearest = arms.copies(arm, training, how)
+    copies, nearest = arms.copies(arm, known, how)
     none = Value.missing(len(arm.keys), "no emotion has enough held-out clips of two songs or more")
     found = {
         **arms.recognition(arm, how),
@@ -126,32 +127,42 @@ def wanted_points(arm: Arm, intended: dict[str, dict[str, float]]) -> dict[str, 
 
 
 def emotion_metrics(
-    arm: Arm, yardstick: Yardstick, matrix: pd.DataFrame, asked: list[str], how: Resampling
+    arm: Arm, yardstick: Yardstick, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Resampling
 ) -> dict[str, Any]:
-    """For each emotion: how often it is heard, its distances to real clips of it, and which are nearest."""
+    """For each emotion: how often it is heard, its distances to real clips of it, and which are nearest.
+
+    Frechet distances are taken in `n_dimensions`, none in fewer than two.
+    """
     found = {}
     for emotion in asked:
         left, right = arm.of(emotion), yardstick.reference.of(emotion)
         weights = how.clip_weights(left.clusters, "recall", arm.name, emotion)
-        heard = how.value(left.hits.mean(), resampling.weighted_mean(left.hits, weights), len(left.keys))
+        heard = how.share(left.hits.mean(), resampling.weighted_mean(left.hits, weights), left.clusters)
         row = matrix[(matrix["generated"] == emotion) & matrix["kad"].notna()].set_index("real")
         found[emotion] = {"accuracy": heard.as_dict(), "nearest_real": row["kad"].idxmin() if len(row) else None}
         if emotion in row.index:
             own = row.loc[emotion]
             found[emotion]["kad"] = Value(own["kad"], own["low"], own["high"], int(own["n"])).as_dict()
-            found[emotion] |= _frechet_of(left, right, yardstick, how, f"{arm.name} {emotion}")
+            if n_dimensions >= 2:
+                found[emotion] |= as_dicts(_frechet_of(left, right, yardstick, n_dimensions, how))
     return found
 
 
-def _frechet_of(left: Arm, right: Arm, yardstick: Yardstick, how: Resampling, name: str) -> dict[str, Any]:
-    """FAD of one emotion, in as many principal dimensions as its clips allow."""
-    n_clips = min(len(left.keys), len(right.keys))
-    kept = min(yardstick.axes.axes.shape[1], n_clips // CLIPS_PER_DIMENSION)
-    if kept < 2:
-        return {}
-    near, there = (yardstick.axes(side.vectors)[:, :kept] for side in (left, right))
-    value = measures.fad(near, there, (left.clusters, right.clusters), how, name)
-    return {"fad": value.as_dict() | {"dimensions": kept}}
+def _frechet_of(left: Arm, right: Arm, yardstick: Yardstick, n_dimensions: int, how: Resampling) -> dict[str, Value]:
+    """FAD and FAD-infinity of one emotion."""
+    near, there = (yardstick.axes(side.vectors)[:, :n_dimensions] for side in (left, right))
+    name = f"{left.name} {left.emotions[0]}"
+    return {
+        "fad": measures.fad(near, there, (left.clusters, right.clusters), how, name),
+        "fad_infinity": measures.fad_infinity(near, there, how, name),
+    }
+
+
+def emotion_dimensions(made: dict[str, Arm], yardstick: Yardstick, comparable: list[str]) -> int:
+    """Principal dimensions for Frechet distances of single emotions: as many as the fewest clips of one allow."""
+    sides = [*made.values(), yardstick.reference]
+    fewest = min((int((side.emotions == name).sum()) for side in sides for name in comparable), default=0)
+    return min(yardstick.axes.axes.shape[1], fewest // CLIPS_PER_DIMENSION)
 
 
 def with_comparisons(

@@ -97,6 +97,18 @@ class Resampling:
         low, high = self.interval(draws - np.nanmedian(draws) + observed if centred else draws)
         return Value(observed, min(low, observed), max(high, observed), n)
 
+    def share(self, observed: float, draws: Array, clusters: NDArray[Any]) -> Value:
+        """A share (0..1) of clips, one of `clusters` each, with the interval of its draws.
+
+        Where all clips agree, so do all draws, which would claim certainty. Then it is the exact binomial bound
+        (Clopper and Pearson 1934), each cluster counting as one trial.
+        """
+        found = self.value(observed, draws, len(clusters))
+        if found.low < found.high:
+            return found
+        reach = ((1 - self.confidence) / 2) ** (1 / len(np.unique(clusters)))
+        return Value(observed, observed * reach, 1 - (1 - observed) * reach, found.n)
+
 
 def cluster_index(clusters: NDArray[Any]) -> NDArray[np.intp]:
     """For each clip, the place of its cluster among the sorted distinct ones."""

@@ -165,6 +165,15 @@ def test_paired_differences_are_tested_by_flipping_signs():
     assert resampling.sign_flip_p(np.tile([1.0, -1.0], 20), seeds, HOW) == 1.0
 
 
+@pytest.mark.parametrize("hits", [0, 40])
+def test_a_share_on_which_all_clips_agree_has_the_exact_interval_not_none(hits):
+    found = HOW.share(hits / 40, np.full(200, hits / 40), np.arange(40))
+    exact = binomtest(hits, 40).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    alike = HOW.share(hits / 40, np.full(200, hits / 40), np.repeat(np.arange(4), 10))
+    assert alike.high - alike.low > 5 * (found.high - found.low)
+
+
 @given(st.integers(0, 500))
 def test_weighted_statistics_with_weights_of_one_are_the_plain_ones(seed):
     one, other = gaussian(20, 2, seed).T

@@ -185,6 +185,19 @@ def test_a_variation_of_full_strength_forgets_its_source(model: diffusion.Model,
     assert (near[0] != near[1]).any()
 
 
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm_solver", "euler"])
+def test_a_slight_variation_is_nearly_its_source(
+    model: diffusion.Model, params: GenerateParams, scheduler: str
+) -> None:
+    params = params.model_copy(update={"scheduler": scheduler, "steps": 50})
+    latents = torch.randn((2, 4, WIDTH, 2 * WIDTH), generator=torch.Generator().manual_seed(0))
+    sources = diffusion.decode(model, latents, params.overlap)
+    kept = diffusion.decode(model, diffusion.encode(model, sources, params.overlap), params.overlap).astype(int)
+    near, far = (sampling.vary(model, sources, ["sad"] * 2, [1, 2], params, strength) for strength in (0.02, 1.0))
+    assert near.shape == sources.shape
+    assert np.abs(near - kept).mean() < 0.3 * np.abs(far - kept).mean()
+
+
 def test_full_rescaling_takes_guidance_gain_in_contrast_back() -> None:
     guided, plain = torch.randn((2, 3, 4, 8, 8), generator=torch.Generator().manual_seed(0)) * 2
     rescaled = diffusion.rescaled(3 * guided, plain, 1.0)
@@ -243,6 +256,9 @@ def test_a_person_gets_one_clip(
     request.generate_clip("calm", "ours", wanted, 6.0, 3, tmp_path)
     given = {key: tmp_path / value if key == "like" else value for key, value in change.items()}
     row = request.generate_clip("sad", "ours", wanted, 6.0, 4, tmp_path, **given)
+    assert row["wav"] == {"to": "sad-tense_0004.wav", "like": "sad-like-calm-0003_0004.wav"}.get(
+        *change, "sad_0004.wav"
+    )
     assert row["seconds"] == pytest.approx(5.12 if "like" in change else 6.0, abs=0.03)
     assert (tmp_path / row["wav"]).is_file()
 
