@@ -92,12 +92,12 @@ def _parameter(parameter: Any) -> str:
 
 
 def _kind(parameter: Any) -> str:
-    """The type as a plain word, with its bounds."""
+    """The type as a plain word, with its bounds, or the choices."""
     words = {str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "PATH", bool: "FLAG"}
     annotation = parameter.type_descriptor.annotation
     parts = typing.get_args(annotation) or (annotation,)
     bounds = [f"{sign} {bound}" for sign, bound in ((">=", parameter.min), ("<=", parameter.max)) if bound is not None]
-    return " ".join([*(words[part] for part in parts), *bounds])
+    return " ".join([*(words.get(part, f"`{part}`") for part in parts), *bounds])
 
 
 def data() -> str:
