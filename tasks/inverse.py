@@ -60,6 +60,8 @@ def waveform_from_picture(picture: Picture, decode: DecodeParams, seed: int) -> 
     waveforms = []
     for mels in spectrogram.mels_from_pixels(picture):
         magnitudes = magnitudes_from_mels(mels, params)
+        if min(magnitudes.shape) < 2:  # tags can make one column, or one frequency, of any picture
+            raise PictureError("too small for a sound", expected="2 columns and 2 frequencies", got=magnitudes.shape)
         spectra = estimate_phases(magnitudes, coarse_grid(params), decode, random)
         waveforms.append(full_rate_waveform(spectra, params))
     waveform = np.stack(waveforms) / np.float32(32768)

@@ -4,6 +4,7 @@ Half of the damage is to bytes (any format), half to the values of a text that s
 only ever sees broken syntax is never asked what it does with a list in the place of a number.
 """
 
+import itertools
 import json
 import re
 import struct
@@ -169,10 +170,10 @@ def png_checksums(content: bytes) -> bytes:
 def ogg_checksums(content: bytes) -> bytes:
     """The Ogg stream with checksums that fit."""
     done, starts = [], [found.start() for found in re.finditer(b"OggS", content)]
-    for first, last in zip(starts, [*starts[1:], len(content)], strict=True):
+    for first, last in itertools.pairwise([*starts, len(content)]):
         page = content[first:last]
         if len(page) >= 27:
             empty = page[:22] + bytes(4) + page[26:]
             page = page[:22] + struct.pack("<I", checksum(empty)) + page[26:]
         done.append(page)
-    return content[: starts[0] if starts else 0] + b"".join(done)
+    return content[: starts[0]] + b"".join(done) if starts else content
