@@ -50,7 +50,8 @@ class Structure(HTMLParser):
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = build(tmp_path_factory.mktemp("run"), n_seeds=2, size=256)
     report.write(root, root / "reports", "demo")
-    timings = {"stages": {"convert": {"seconds": 12.5, "done": 5}}, "machine": {}, "versions": {"torch": "2.13"}}
+    stages = {"convert": {"seconds": 12.5, "done": 5}, "generate@ours": {"seconds": 60.0, "done": 10, "clips": 200}}
+    timings = {"stages": stages, "machine": {}, "versions": {"torch": "2.13"}}
     (root / "reports/timings.js").write_text(f"window.timings = {json.dumps(timings)};")
     return root
 
@@ -208,6 +209,7 @@ def test_browser_plays_every_clip_and_complains_about_nothing(finished: Path, tm
     with open_page(finished / "reports/index.html", tmp_path) as driver:
         assert driver.execute_async_script(PLAY_ALL) == []
         assert "12.5 s" in driver.find_element("id", "timings").text
+        assert "200 clips, 0.30 s a clip" in driver.find_element("id", "timings").text
         assert driver.execute_script(
             "return performance.getEntriesByType('resource').every(e => e.name.startsWith('file:'))"
         )

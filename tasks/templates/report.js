@@ -87,8 +87,12 @@ function showTimings() {
   };
   const pairs = (values) => Object.entries(values ?? {}).map(([name, value]) => [name, String(value)]);
   place.replaceChildren();
-  const rest = ({ seconds, ...counts }) =>
-    Object.entries(counts).filter(([name, n]) => n && !(name === "done" && n === 1)).map(([name, n]) => n + " " + name).join(", ");
+  const apiece = (seconds, counts) =>  // clips from the cache cost nothing, so the mean would mislead
+    counts.clips && !counts["from cache"] ? [(seconds / counts.clips).toFixed(2) + "\u00a0s a clip"] : [];
+  const rest = ({ seconds, ...counts }) => [
+    ...Object.entries(counts).filter(([name, n]) => n && !(name === "done" && n === 1)).map(([name, n]) => n + " " + name),
+    ...apiece(seconds, counts),
+  ].join(", ");
   const time = (value) => value < 90 ? value.toFixed(1) + "\u00a0s" : (value / 60).toFixed(1) + "\u00a0min";
   const order = place.dataset.stages.split(" ");
   const stages = Object.entries(window.timings.stages ?? {});
