@@ -39,7 +39,9 @@ KINDS = {
     "own_class_nearest": Kind("Own class nearest", True, "share of the emotions whose nearest real class is their own"),
     "diversity": Kind("Diversity", None, "distance between seeds of one emotion; real songs: 1, all alike: 0"),
     "copies": Kind("Copies", False, "share of clips nearer to a training picture than 99 % of other songs are"),
-    "distance_to_training": Kind("Distance to training", None, "to the nearest picture; 1: as songs are apart, 0: copies"),
+    "distance_to_training": Kind(
+        "Distance to training", None, "to the nearest picture; 1: as songs are apart, 0: copies"
+    ),
     "noise_floor_db": Kind("Noise floor (dB)", None, "nearer to the real clips' is better"),
     "spectral_flatness_db": Kind("Spectral flatness (dB)", None, "nearer to the real clips' is better"),
 }
