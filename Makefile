@@ -6,12 +6,13 @@ READY := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 
-.PHONY: repro test test-all faults lint docs serve bench clean help
+.PHONY: repro test test-all faults fuzz lint docs serve bench clean help
 help:
 	@echo "make repro   run the pipeline (demo profile on a fresh clone), print a table, make reports/index.html"
 	@echo "make test    lint, types, architecture, tests"
 	@echo "make test-all  the slow ones too: browser, schedules, kills, Dask"
 	@echo "make faults  200 kills, full disks, lost files and more, on a tiny repository; a table (FAULTS_KILLS=200)"
+	@echo "make fuzz    27,810 damaged files for every reader of foreign bytes, within memory and time; a table (FUZZ_SEED=0)"
 	@echo "make serve   Prefect server, worker and the deployments of prefect.yaml, on loopback"
 	@echo "make bench   the benchmarks that take minutes; a page of what they measured"
 
@@ -43,6 +44,10 @@ FAULTS_KILLS ?= 200
 FAULTS_JOBS ?= 1
 faults: $(READY)
 	$(BIN)/python -m tests.faults --kills $(FAULTS_KILLS) --jobs $(FAULTS_JOBS)
+
+FUZZ_SEED ?= 0
+fuzz: $(READY)
+	nice -n 15 $(BIN)/python -m tests.fuzz --seed $(FUZZ_SEED)
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate

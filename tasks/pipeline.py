@@ -53,7 +53,9 @@ def parse_yaml(text: str, where: object) -> dict[str, Any]:
     Raises:
         InputError: not YAML, or no mapping.
     """
-    value = yaml_of(text, where) or {}
+    value = yaml_of(text, where)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise InputError("no mapping", where=where, expected="names and values", got=type(value).__name__)
     return value

@@ -4,6 +4,7 @@ Torn, of another form, nested without end, blown up by references: each becomes 
 """
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_VALUES = 200_000  # of a YAML text with its references written out; ours have some hundred
+LONGEST_YAML = 1 << 22
+DEEPEST = 200
+NESTING = re.compile(r"[\[\]{}]|^[ \t]*(?:[-?][ \t]+){20,}", re.MULTILINE)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is
 
 
@@ -46,6 +50,8 @@ def yaml_of(text: str, where: object) -> Any:
     Raises:
         InputError: not YAML, or references that make it endless or huge.
     """
+    if len(text) > LONGEST_YAML or is_deep(text):
+        raise InputError("too much YAML", where=where, expected=f"{LONGEST_YAML} characters, {DEEPEST} brackets deep")
     try:
         value = yaml.load(text, Loader=Loader)
         n_values = count(value, {})
@@ -54,6 +60,20 @@ def yaml_of(text: str, where: object) -> Any:
     if n_values > MOST_VALUES:
         raise InputError("too much YAML", where=where, expected=f"at most {MOST_VALUES} values", got=n_values)
     return value
+
+
+def is_deep(text: str) -> bool:
+    """Whether more brackets are open at once, or more dashes begin a line, than anyone writes.
+
+    libyaml needs time by the square of the depth, and its reader in C has no other bound than the stack.
+    """
+    level = 0
+    for found in NESTING.finditer(text):
+        level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], DEEPEST + 1)
+        level = max(level, 0)
+        if level > DEEPEST:
+            return True
+    return False
 
 
 def count(value: Any, known: dict[int, int]) -> int:
