@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,7 +206,8 @@ def load(path: Path) -> Picture:
     if image.mode not in ("L", "RGB", "P", "RGBA", "LA", "1"):
         raise PictureError("unusual pixels", where=path, expected="8-bit grey or RGB", got=image.mode)
     try:
-        exif, text = dict(image.getexif()), str(image.info.get(TEXT_KEY, "{}"))
+        with warnings.catch_warnings(action="error"):  # a tag that is cut off would be left out
+            exif, text = dict(image.getexif()), str(image.info.get(TEXT_KEY, "{}"))
         pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except Exception as error:  # damaged tags or palettes
         raise PictureError("not a readable picture", where=path, expected="a PNG", got=error) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks import params as parameters
+from tests import planted
 from tests.repository import Repository
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,7 @@ def demo_params() -> parameters.Params:
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A small copy of the project after `emoriff repro`; tests that change it change it back."""
     repository = Repository(tmp_path_factory.mktemp("repository") / "emoriff")
-    repository.printed = repository.emoriff("repro")
+    planted.plant(repository.folder)  # tests/test_security.py looks for what leaked
+    repository.printed = repository.emoriff("repro", **planted.SECRETS)
     repository.commit("reproduced")
     return repository

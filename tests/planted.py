@@ -16,7 +16,7 @@ ALL = [*SECRETS.values(), REMOTE_PASSWORD]
 def plant(root: Path) -> None:
     """Credentials of a DVC remote, where DVC's own documentation tells to put them."""
     (root / ".dvc/config.local").write_text(
-        "['remote \"storage\"']\n    url = s3://bucket/path\n    access_key_id = PLANTEDAKIA0123456789\n"
+        "['remote \"planted\"']\n    url = s3://bucket/path\n    access_key_id = PLANTEDAKIA0123456789\n"
         f"    secret_access_key = {REMOTE_PASSWORD}\n"
     )
 

@@ -263,6 +263,16 @@ def test_a_picture_with_another_text(tmp_path, text):
         picture.load(png(tmp_path / "p.png", text))
 
 
+def test_a_picture_whose_tag_is_cut_off(tmp_path):
+    content = reader("PNG with EXIF").seeds()[0]["p.png"]
+    at = content.index(b"eXIf") + 4
+    double = content.index(struct.pack(">HHI", 11070, 12, 1), at) + 8
+    far = content[:double] + struct.pack(">I", 60_000) + content[double + 4 :]
+    (tmp_path / "p.png").write_bytes(reader("PNG with EXIF").repair(far))
+    with pytest.raises(PictureError, match="Truncated|larger than file"):
+        picture.load(tmp_path / "p.png")
+
+
 def test_a_picture_of_one_column_is_no_sound(tmp_path):
     path = png(tmp_path / "p.png", '{"n_columns": 1}')
     with pytest.raises(PictureError, match="too small"):
