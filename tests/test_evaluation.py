@@ -1,6 +1,7 @@
 """The whole evaluate stage on a few seconds of tones: shape of metrics.json, errors, equal bytes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +84,14 @@ def make_data(folder: Path, params: Params) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+    return make_data(tmp_path_factory.mktemp("made") / "data", params)
+
+
 @pytest.fixture
-def data(tmp_path: Path, params: Params) -> Path:
-    return make_data(tmp_path / "data", params)
+def data(tmp_path: Path, made: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "data"))
 
 
 def small(params: Params, **changes: object) -> EvaluateParams:
@@ -111,11 +117,10 @@ def run(data: Path, params: Params, target: str = "reports", workers: int = 1, *
 
 
 @pytest.fixture(scope="module")
-def reports(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
+def reports(made: Path, params: Params) -> Path:
     """The reports of one run."""
-    data = make_data(tmp_path_factory.mktemp("run") / "data", params)
-    assert run(data, params) == json.loads((data.parent / "reports" / "metrics.json").read_text())
-    return data.parent / "reports"
+    assert run(made, params) == json.loads((made.parent / "reports" / "metrics.json").read_text())
+    return made.parent / "reports"
 
 
 @pytest.fixture
@@ -232,7 +237,7 @@ def test_written_clips_are_what_precomputed_vectors_need_and_a_missing_one_is_na
     assert metrics["settings"]["embedding_dimensions"] == 5
     np.savez(data.parent / "fewer.npz", keys=keys[1:], vectors=vectors[1:], sample_rate_hz=RATE)
     with pytest.raises(MeasureError, match="base/calm_0000"):
-        run(data, params, embedding=str(data.parent / "fewer.npz"))
+        embeddings.choose(str(data.parent / "fewer.npz")).vector("base/calm_0000", np.zeros((1, RATE)), RATE, {})
 
 
 @pytest.mark.parametrize(
