@@ -406,6 +406,24 @@ def test_the_server_of_pages_listens_on_loopback(tmp_path, monkeypatch):
         process.wait()
 
 
+def addresses_listened_on(progress) -> dict:
+    """What a process of a training run on several listens on, once they have found each other."""
+    from tasks import processes
+    from tests.small_models import experiment
+
+    made, _ = processes.accelerator(experiment(device="cpu", processes=2))
+    made.wait_for_everyone()
+    found = psutil.Process().net_connections(kind="inet")
+    return {"addresses": sorted({one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN})}
+
+
+@pytest.mark.slow
+def test_processes_that_train_together_meet_on_loopback():
+    from tasks.processes import spread
+
+    assert spread(addresses_listened_on, (), 2, None) == {"addresses": ["127.0.0.1"]}
+
+
 def test_only_our_own_server_is_taken_from_its_state_file(tmp_path, monkeypatch):
     from flows import server
 
