@@ -106,7 +106,7 @@ def distances(picture: Picture, original: np.ndarray, waveform: np.ndarray) -> d
     spectra = [decibels(sound) for sound in sounds]
     cepstra = [librosa.feature.mfcc(y=sound, sr=RATE, n_mfcc=14, n_mels=80, fmax=10000)[1:] for sound in sounds]
     return {
-        "mel error dB": 20 * np.log10(np.linalg.norm(after - before) / np.linalg.norm(before)),
+        "mel error dB": float(20 * np.log10(np.linalg.norm(after - before) / np.linalg.norm(before))),
         "pixel MAE": np.abs(picture.pixels.astype(int) - again.pixels).mean(),
         "log-spectral dB": np.sqrt(np.square(spectra[0] - spectra[1]).mean(axis=0)).mean(),
         "mel-cepstral": np.sqrt(2 * np.square(cepstra[0] - cepstra[1]).sum(axis=0)).mean() / 10,

@@ -1,12 +1,15 @@
 """The benchmarks' own sums: bars, the table, a corpus in which every song is another."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks import corpus, results, watch
-from benchmarks.record import Figure
+from benchmarks import corpus, load, record, results, watch
+from benchmarks.plain import Plain
+from benchmarks.record import Figure, Report
 from tasks.decoding import decode
 
 
@@ -60,3 +63,58 @@ def test_songs_strung_together_decode_cleanly_and_differ(tmp_path: Path) -> None
 )
 def test_what_a_process_is_there_for(words: str, role: str) -> None:
     assert watch.role_of(words.split()) == role
+
+
+def full(n_songs: int) -> load.Full:
+    """A made-up run: 10 s of CPU and 1 s a song, half of it the nouns'."""
+    cpu = 10.0 + n_songs
+    return load.Full(
+        n_songs=n_songs, seconds=45.0, cpu=cpu, wall=cpu / 2, rss=2**30, pss=2**29, files=90, files_of_one=50,
+        workers=cpu / 2 - 1, alone=1.0, dvc=cpu / 8, server=cpu / 8, stages={"convert": 1.0}, disk={"data": 2**30},
+        small={"no-op dvc repro": [2.0, 3.0], "dvc status": [1.0, 2.0], "one changed song": [1.0, 1.1]},
+    )  # fmt: skip
+
+
+def test_a_line_gives_back_what_was_measured_and_reads_off_the_rest() -> None:
+    line = load.Line([full(10), full(30)], lambda one: one.cpu)
+    assert (line.at(10), line.at(30)) == (20.0, 40.0)
+    assert line.at(100) == pytest.approx(110.0)
+
+
+def test_what_load_tells_follows_from_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "SAVED", tmp_path)
+    runs, report = [full(10), full(90)], Report("load")
+    for one in runs:
+        load.tell_run(report, one)
+    load.tell_lines(report, runs, 90)
+    load.tell_shares(report, runs, 90)
+    load.tell_plain(report, runs, 90, [Plain(wall=2.0, cpu=3.0, peak=2**29), Plain(wall=3.0, cpu=3.0, peak=2**28)])
+    load.tell_number(report, *runs, whole=(50.0, 100.0))
+    told = {one["what"]: one["value"] for one in json.loads((tmp_path / "load.json").read_text())["figures"]}
+    assert told == {
+        "all that is not the nouns, 90 songs, share of the CPU time": pytest.approx(50),
+        "plain way / ours, 90 songs, wall time": pytest.approx(4.5),
+        "plain way / ours, 90 songs, CPU time": pytest.approx(2.7),
+        "peak memory of all processes, 90 songs": 1.0,
+        "peak memory, 90 songs / 10 songs": 1.0,
+        "no-op dvc repro / dvc status, 90 songs, CPU time": 1.5,
+        "one changed song of 90, share of a full run's wall time": 2.0,
+        "one changed song of 90, share of a full run's CPU time": pytest.approx(1.1),
+    }
+
+
+def test_an_interrupted_benchmark_goes_on_from_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "SAVED", tmp_path)
+    first = load.remembered(False, 10, 45.0, True, lambda: full(10))
+    again = load.remembered(True, 10, 45.0, True, lambda: pytest.fail("measured again"))
+    assert again == first == full(10)
+    assert load.remembered(False, 10, 45.0, True, lambda: full(11)).n_songs == 11
+
+
+def test_what_a_child_process_uses_is_seen() -> None:
+    with watch.watched() as seen:
+        subprocess.run([sys.executable, "-c", "sum(range(3_000_000)); import time; time.sleep(1.2)"], check=True)
+    assert seen.wall > 1.2
+    assert seen.cpu > 0.01
+    assert seen.peak_rss > 2**20
+    assert seen.peak_files >= 3
