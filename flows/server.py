@@ -27,7 +27,7 @@ from tasks.locks import lock
 
 LOCAL = Path(".emoriff") / "prefect"
 STATE = LOCAL / "server.json"
-START_SECONDS = 120.0
+START_SECONDS = 600.0  # seconds of a busy machine: seen to take 270 where 20 processes shared 2 cores
 OWN = re.compile(r"http://127\.0\.0\.1:\d{1,5}/api")  # the only addresses that we ever write down
 ANSWER_SECONDS = 5.0
 
