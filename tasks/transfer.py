@@ -33,7 +33,7 @@ MOST_TEXT_BYTES = 1 << 20  # of a list of checksums
 HEADWAY_BYTES = 1 << 20  # a try that brought so much does not count against the retries
 TELL_SECONDS = 0.2  # between two calls of `progress`
 LONGEST_WAIT_SECONDS = 600.0
-BUSY = {408, 425, 429, 500, 502, 503, 504}
+BUSY = {408, 425, 429, *range(500, 600)}
 
 
 class Interrupted(DownloadError):

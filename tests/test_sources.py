@@ -82,7 +82,7 @@ RECOVERED = {
     "breaks off with a weak ETag": [loopback.breaks_off(1_000_000, {"ETag": 'W/"1"'})],
     "stalls": [loopback.stalls(1_000_000, 0.8)],
     "announces too much": [loopback.announces(+100)],
-    "busy": [loopback.says(503), loopback.says(500)],
+    "busy": [loopback.says(503), loopback.says(522)],
     "asks for patience": [loopback.says(429, {"Retry-After": "0"})],
     "redirects": [loopback.says(302, {"Location": "/x/a.zip"})],
     "only browsers": [loopback.only_browsers],
