@@ -200,9 +200,9 @@ def process_pool(workers: int) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            workers = multiprocessing.active_children()
+            hanging = multiprocessing.active_children()
             pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:  # one that hangs would hold up the error for ever
+            for worker in hanging:  # one that hangs would hold up the error for ever
                 worker.kill()
             raise
         finally:

@@ -83,7 +83,7 @@ def render(template: str, values: dict[str, Any]) -> str:
 def example(results: Results) -> str:
     """The path of a clip, of the best experiment where one was judged; "" without clips."""
     arm = best_arm(results)
-    arm = arm if arm in results.clips else next(iter(reversed(results.clips)), None)
+    arm = arm if arm in results.clips else next(reversed(list(results.clips)), None)
     return "" if arm is None else f"data/generated/{arm}/{results.clips[arm].wav.iloc[0]}"
 
 
