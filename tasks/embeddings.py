@@ -206,7 +206,7 @@ class Precomputed:
 def read_vectors(path: Path) -> dict[str, NDArray[np.float64]]:
     """Key -> vector of an .npz (see Precomputed)."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys, vectors = arrays["keys"], np.asarray(arrays["vectors"], dtype=np.float64)
             rates = np.unique(np.asarray(arrays["sample_rate_hz"], dtype=np.float64))
     except Exception as error:  # numpy and zipfile tell damage in a dozen ways
