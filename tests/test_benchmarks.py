@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,26 +82,38 @@ def test_a_line_gives_back_what_was_measured_and_reads_off_the_rest() -> None:
     assert line.at(100) == pytest.approx(110.0)
 
 
+def test_a_line_does_not_fall() -> None:
+    runs = [full(10), replace(full(30), wall=1.0)]
+    assert load.Line(runs, lambda one: one.wall).at(1000) == pytest.approx(5.5)
+
+
 def test_what_load_tells_follows_from_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "SAVED", tmp_path)
     runs, report = [full(10), full(90)], Report("load")
     for one in runs:
         load.tell_run(report, one)
-    load.tell_lines(report, runs, 90)
-    load.tell_shares(report, runs, 90)
-    load.tell_plain(report, runs, 90, [Plain(wall=2.0, cpu=3.0, peak=2**29), Plain(wall=3.0, cpu=3.0, peak=2**28)])
-    load.tell_number(report, *runs, whole=(50.0, 100.0))
+    total = load.tell_times(report, runs, 90)
+    load.tell_plain(report, runs, 90, total, [Plain(wall=2.0, cpu=3.0, peak=2**29), Plain(wall=3.0, cpu=3.0, peak=1)])
+    load.tell_number(report, *runs, whole=total)
     told = {one["what"]: one["value"] for one in json.loads((tmp_path / "load.json").read_text())["figures"]}
     assert told == {
-        "all that is not the nouns, 90 songs, share of the CPU time": pytest.approx(50),
-        "plain way / ours, 90 songs, wall time": pytest.approx(4.5),
+        "Prefect, DVC and caches, 90 songs, share of the CPU time": pytest.approx(50),
         "plain way / ours, 90 songs, CPU time": pytest.approx(2.7),
+        "plain way / ours, 90 songs, wall time": pytest.approx(4.5),
         "peak memory of all processes, 90 songs": 1.0,
         "peak memory, 90 songs / 10 songs": 1.0,
         "no-op dvc repro / dvc status, 90 songs, CPU time": 1.5,
-        "one changed song of 90, share of a full run's wall time": 2.0,
         "one changed song of 90, share of a full run's CPU time": pytest.approx(1.1),
     }
+
+
+def test_what_was_not_run_is_told_as_read_from_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report("load")
+    assert load.tell_times(report, [full(10), full(30)], 500) == pytest.approx(510)
+    assert "500 songs (read from the lines): 510 CPU s" in capsys.readouterr().out
+    assert "(from 10 to 30)" in report.figures[0].what
+    with pytest.raises(SystemExit):
+        load.tell_times(report, [full(10), full(30)], 2000)
 
 
 def test_an_interrupted_benchmark_goes_on_from_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
