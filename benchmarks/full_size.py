@@ -4,10 +4,11 @@
     python -m benchmarks.full_size --steps 5        # on a GPU: five steps of each, measured
     python -m benchmarks.full_size --no-step        # memory only
 
-Exact shapes, random weights: nothing is downloaded. Memory is counted, not guessed: parameters, gradients, optimizer
-state, and every tensor that one pass keeps for its gradient, seen by PyTorch's hooks while fake tensors (shapes
-without numbers) go through the real modules; with gradient checkpointing, what is kept between checkpoints plus the
-largest block between two. On a GPU the measured peak stands beside it.
+Exact shapes, random weights: nothing is downloaded. Memory is counted: parameters, gradients, optimizer state, and
+every tensor that one pass keeps for its gradient, seen by PyTorch's hooks while fake tensors (shapes without numbers)
+go through the real modules; with gradient checkpointing, what is kept between checkpoints plus the largest block
+between two. What a driver, cuDNN and fragmentation take is an allowance, so which card fits is an estimate until it
+was tried there. On a GPU the measured peak stands beside it.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import Report
 from tasks import trainee, training
 from tasks.batches import Prompts
 from tasks.experiments import ExperimentParams, changed, experiment_of
@@ -141,9 +143,10 @@ def memory(params: ExperimentParams) -> dict[str, float]:
     unet, text = (sum(p.numel() for p in model[name].parameters()) for name in ("unet", "text_encoder"))
     learnt = unet + (text if params.text_encoder == "train" else 0)
     optimizer = {"adamw": 8, "adamw_8bit": 2.03}[params.optimizer.name]  # bytes a weight; 8 bits and a scale of 256
-    vae = sum(p.numel() for p in model["vae"].parameters())
+    mixed = params.precision != "none" and params.gradient_checkpointing
     sizes = {
-        "weights": 4 * (unet + text + vae),
+        "weights": 4 * (unet + text),  # the VAE has gone when training begins
+        "16-bit copies": 2 * (unet + text) if mixed else 0,  # autocast's; without checkpointing they are counted below
         "gradients": 4 * learnt,
         "optimizer": optimizer * learnt,
         "average": 4 * learnt if params.ema_decay else 0,
@@ -153,13 +156,14 @@ def memory(params: ExperimentParams) -> dict[str, float]:
     return {name: size / GIB for name, size in sizes.items()}
 
 
-def real_steps(params: ExperimentParams, steps: int, device: Any) -> tuple[float, float]:
-    """Seconds an optimizer step and peak GiB, with random weights and random latents, in the project's own loop."""
+def real_steps(params: ExperimentParams, steps: int, device: Any) -> tuple[float, float, str]:
+    """Seconds an optimizer step, peak GiB and how it ran; random weights and latents, the trainer's own parts."""
     import torch
 
     model = parts()
     with tempfile.TemporaryDirectory() as folder:
         run = assembled(model, changed(params, {"steps": steps, "preview": None}), Path(folder))
+        how = "; ".join(run.notes) or f"{params.optimizer.name}, precision {params.precision}"
         seconds = []
         for step in range(steps):
             started = time.perf_counter()
@@ -167,7 +171,7 @@ def real_steps(params: ExperimentParams, steps: int, device: Any) -> tuple[float
             if device.type == "cuda":
                 torch.cuda.synchronize()
             seconds.append(time.perf_counter() - started)
-    return min(seconds), peak_gib(device)
+    return min(seconds), peak_gib(device), how
 
 
 def peak_gib(device: Any) -> float:
@@ -203,7 +207,8 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
     tokens = torch.randint(49406, (len(prompts.texts), 77), generator=torch.Generator().manual_seed(1))
     learner = trainee.Trainee(unet, text_encoder, tokens, None).to(accelerator.device)
     optimizer, ran = optimizers.build(learner.groups(params), params.optimizer, accelerator.device)
-    print(f"  optimizer {ran}; {'; '.join(notes) or 'precision ' + params.precision}")
+    if ran != params.optimizer.name:
+        notes.append(f"optimizer {ran}")
     side, n = params.resolution // 8, 10
     means = torch.randn(n, 4, side, side, generator=torch.Generator().manual_seed(2))
     labels = np.arange(n) % len(params.emotions)
@@ -263,19 +268,32 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     train = load(Path("profiles/thesis.yaml")).train
-    print("GiB on a GPU, counted; fits: the card holds it with its context")
+    said = Report("full_size")
     with quiet():
-        for name in EXPERIMENTS:
-            row = memory(experiment_of(train, name))
-            total = sum(row.values())
-            fits = ", ".join(card for card, size in CARDS_GIB.items() if size >= total) or "none of them"
-            detail = ", ".join(f"{part} {size:.1f}" for part, size in row.items() if size)
-            print(f"{name}: {total:.1f} ({detail}); fits {fits}", flush=True)
+        rows = {name: memory(experiment_of(train, name)) for name in EXPERIMENTS}
+        said.say(table(rows))
         chosen = given.only or (EXPERIMENTS if device.type == "cuda" else ("exp1",))
         for name in [] if given.no_step else chosen:
-            print(f"{name}, {given.steps} step(s) on {device.type}:", flush=True)
-            seconds, peak = real_steps(experiment_of(train, name), given.steps, device)
-            print(f"  {seconds:.2f} s a step, peak {peak:.1f} GiB", flush=True)
+            seconds, peak, how = real_steps(experiment_of(train, name), given.steps, device)
+            said.say(f"{name}, {given.steps} step(s) on {device.type}, {how}:")
+            said.say(f"{seconds:.2f} s a step, {1 / seconds:.3f} steps a second, peak {peak:.1f} GiB")
+    said.save()
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """GiB of each part and in all, and the cards that hold it, as Markdown."""
+    parts_of = list(next(iter(rows.values())))
+    lines = [
+        f"| GiB on a GPU | {' | '.join(parts_of)} | in all | {' | '.join(CARDS_GIB)} |",
+        "|---" * (2 + len(parts_of) + len(CARDS_GIB)) + "|",
+    ]
+    for name, row in rows.items():
+        total = sum(row.values())
+        fits = ["fits" if size >= total else "-" for size in CARDS_GIB.values()]
+        lines.append(
+            f"| {name} | {' | '.join(f'{row[part]:.1f}' for part in parts_of)} | {total:.1f} | {' | '.join(fits)} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

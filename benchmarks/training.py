@@ -6,7 +6,8 @@
 The plain loop does what the DreamBooth script of diffusers does: each step it opens, scales and encodes the
 pictures, encodes one prompt a picture, and steps torch's AdamW. Both arms run in a process of their own, in turns,
 so that their peak memories are their own. On a CPU processor time is measured, which a loaded machine does not
-stretch. Both end with the same fixed validation loss.
+stretch. Both end with the same fixed validation loss; each round has another seed, and the losses count as equal when
+the interval of their difference over the rounds holds 0.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from benchmarks.record import Report
 from tasks import base, export, training
 from tasks.demo_model import build_vae
 from tasks.experiments import ExperimentParams, changed, experiment_of
@@ -57,10 +59,10 @@ def untrained_base(folder: Path) -> Path:
     return folder
 
 
-def ours(dataset: Path, model: Path, params: ExperimentParams, work: Path) -> list[float]:
+def ours(dataset: Path, model: Path, params: ExperimentParams, seed: int, work: Path) -> list[float]:
     """Times (s) at which each step of the project's own loop ended."""
     ends: list[float] = []
-    training.train("bench", dataset, model, params, 1, work / "m", work / "w" / "x", work / "c", clock(ends))
+    training.train("bench", dataset, model, params, seed, work / "m", work / "w" / "x", work / "c", clock(ends))
     return ends
 
 
@@ -85,15 +87,17 @@ def clock(ends: list[float]) -> Any:
     return progress
 
 
-def plain(dataset: Path, model: Path, params: ExperimentParams, work: Path) -> list[float]:
+def plain(dataset: Path, model: Path, params: ExperimentParams, seed: int, work: Path) -> list[float]:
     """The same for a plain loop; the material is gathered first, to end with the same validation."""
     import torch
 
-    run = training.prepare(dataset, model, params, 1, work / "w" / "x", lambda *_: None)
+    run = training.prepare(dataset, model, params, seed, work / "w" / "x", lambda *_: None)
     unet, text_encoder, vae = run.pipeline.unet, run.pipeline.text_encoder, run.pipeline.vae
     tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.material.schedule
-    optimizer = torch.optim.AdamW([*unet.parameters(), *text_encoder.parameters()], lr=params.optimizer.learning_rate)
-    torch.manual_seed(1)
+    vae.to(device)
+    rate = params.optimizer.learning_rate
+    optimizer = torch.optim.AdamW([*unet.parameters(), *text_encoder.parameters()], lr=rate, weight_decay=0.0)
+    torch.manual_seed(seed)
     ends = []
     for step in range(params.steps):
         rows = run.material.order.rows_of(step, 0, 0)
@@ -126,18 +130,16 @@ def plain(dataset: Path, model: Path, params: ExperimentParams, work: Path) -> l
     return ends
 
 
-def measure(arm: str, dataset: Path, model: Path, params: ExperimentParams, results: Any) -> None:
+def measure(arm: str, dataset: Path, model: Path, params: ExperimentParams, seed: int, results: Any) -> None:
     """Run one arm here and send its figures."""
     import torch
 
     with tempfile.TemporaryDirectory() as folder, pinned(params.threads):
-        started = now()
-        ends = {"ours": ours, "plain": plain}[arm](dataset, model, params, Path(folder))
-        whole = now() - started
+        ends = {"ours": ours, "plain": plain}[arm](dataset, model, params, seed, Path(folder))
         loss = json.loads((Path(folder) / "c/training.json").read_text())["validation_loss_after"]
     peak = torch.cuda.max_memory_allocated() if on_gpu() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     steps = np.diff(ends)[SKIPPED:]
-    results.put({"arm": arm, "step_seconds": float(np.median(steps)), "whole": whole, "peak": peak, "loss": loss})
+    results.put({"arm": arm, "step_seconds": float(np.median(steps)), "peak": peak, "loss": loss})
 
 
 def in_own_process(*arguments: Any) -> dict[str, Any]:
@@ -178,26 +180,48 @@ def main() -> None:
         )
         dataset = given.dataset or drawn_dataset(Path(folder) / "dataset", params.emotions)
         model = given.base or untrained_base(Path(folder) / "base")
-        rows = [in_own_process(arm, dataset, model, params) for _ in range(given.rounds) for arm in ("plain", "ours")]
+        rows = [
+            in_own_process(arm, dataset, model, params, seed)
+            for seed in range(1, given.rounds + 1)
+            for arm in ("plain", "ours")
+        ]
     report(rows, given)
 
 
 def report(rows: list[dict[str, Any]], given: argparse.Namespace) -> None:
     """The table: medians over the rounds, ratios within each round."""
-    print(f"batch {given.batch}, {given.steps} steps, {given.threads} thread(s), {given.rounds} rounds, medians")
-    print(f"{'':8}{'ms a step':>11}{'steps/s':>9}{'peak MiB':>10}{'whole run s':>13}{'validation loss':>17}")
+    said = Report("training")
+    place = "GPU, seconds of the clock" if on_gpu() else "CPU, seconds of processor time"
+    said.say(f"batch {given.batch}, {given.steps} steps, {given.threads} thread(s), {given.rounds} rounds; {place}")
+    said.say(f"{'':8}{'ms a step':>11}{'steps/s':>9}{'peak MiB':>10}{'validation loss':>17}")
     for arm in ("plain", "ours"):
         own = [row for row in rows if row["arm"] == arm]
-        mid = {key: statistics.median(row[key] for row in own) for key in ("step_seconds", "whole", "peak", "loss")}
-        print(
+        mid = {key: statistics.median(row[key] for row in own) for key in ("step_seconds", "peak", "loss")}
+        said.say(
             f"{arm:8}{1000 * mid['step_seconds']:11.1f}{1 / mid['step_seconds']:9.2f}{mid['peak'] / 2**20:10.0f}"
-            f"{mid['whole']:13.1f}{mid['loss']:17.4f}"
+            f"{mid['loss']:17.4f}"
         )
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     speed = [slow["step_seconds"] / fast["step_seconds"] for slow, fast in pairs]
     memory = [fast["peak"] / slow["peak"] for slow, fast in pairs]
-    print(f"ours is {statistics.median(speed):.2f} times faster a step ({min(speed):.2f} to {max(speed):.2f})")
-    print(f"and takes {statistics.median(memory):.2f} of the memory ({min(memory):.2f} to {max(memory):.2f})")
+    said.say(
+        f"rounds: {min(speed):.2f} to {max(speed):.2f} times faster, "
+        f"{min(memory):.3f} to {max(memory):.3f} of the memory"
+    )
+    said.figure("speed of a step, ours over plain", statistics.median(speed), "times", 1.5, at_least=True)
+    said.figure("peak memory, ours over plain", statistics.median(memory), "of plain's", 1.0)
+    apart = [fast["loss"] - slow["loss"] for slow, fast in pairs]
+    mean, reach = statistics.mean(apart), half_interval(apart)
+    verdict = "equal within noise" if abs(mean) <= reach else "NOT equal"
+    said.say(f"validation loss, ours less plain's: {mean:+.4f}, 95 % within {reach:.4f} of it: {verdict}")
+    said.save()
+
+
+def half_interval(values: list[float]) -> float:
+    """Half the 95 % interval of a mean, by Student's t."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ DATASET, BASE = Path("data/dataset"), Path("models/base")
 @flow(name="base")
 def base(params: Params) -> dict[str, int]:
     """An ordinary diffusers pipeline folder in safetensors."""
-    content = {} if params.base.repository else hashes(DATASET)
+    local = Path(params.base.repository or DATASET)
+    content = hashes(local) if local.is_dir() else {}  # a hub's repository is pinned by its revision
     wanted = [params.base.model_dump(), params.dataset.resolution, params.seed]
     arguments = {
         "dataset": DATASET,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.run import counts, hashes, run
+from flows.run import counts, hashes, run, tell
 from tasks.cache import LOCAL
 from tasks.experiments import experiment_of
 from tasks.files import digest
@@ -32,4 +32,7 @@ def train(params: Params, experiment: str) -> dict[str, int]:
         "reports": curves,
     }
     item = Item(experiment, content, arguments, outputs=(target.as_posix(), curves.as_posix()))
-    return counts(run("train", [item], params, wanted))
+    done = run("train", [item], params, wanted)
+    for note in done[0].rows[0]["notes"]:
+        tell(f"train@{experiment}: {note}")
+    return counts(done)

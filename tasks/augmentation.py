@@ -1,10 +1,12 @@
 """Changed copies of a training segment: wav -> **waveform** -> spectrogram, only for songs that are few.
 
+A copy keeps its song's label, so only changes that leave it true are allowed:
 `pitch+2` moves the pitch by semitones at the same speed. Small shifts keep the emotion; higher pitch is heard as
-more tense and more energetic (Ilie and Thompson 2006), so stay within two.
+more tense and more energetic (Ilie and Thompson 2006), so at most two.
 `stretch0.9` plays at 0.9 of the tempo at the same pitch. **It moves arousal**: faster is more aroused (Husain,
-Thompson and Schellenberg 2002), so labels of copies beyond 0.9 to 1.1 are not to be trusted.
-`noise40` adds white noise 40 dB below the segment's level. It moves neither, but is heard, and learned, as noise.
+Thompson and Schellenberg 2002), so 0.9 to 1.1 only, and rather not for songs near the border of a class.
+`noise40` adds white noise 40 dB below the segment's level, at least 20. It moves neither, but is heard, and
+learned, as noise.
 """
 
 import re
@@ -14,6 +16,7 @@ import numpy as np
 
 from tasks.errors import ParameterError
 
+TRUE_LABELS = {"pitch": (-2.0, 2.0), "stretch": (0.9, 1.1), "noise": (20.0, 999.0)}
 PATTERN = re.compile(r"(pitch)([+-]\d{1,2})|(stretch)(\d\.\d+)|(noise)(\d{1,3})")
 
 
@@ -34,15 +37,16 @@ def parse(text: str) -> Augmentation:
     """The augmentation that a word like `pitch-2`, `stretch0.9` or `noise40` means.
 
     Raises:
-        ParameterError: another word, or a tempo outside 0.5..2.
+        ParameterError: another word, or a change that would make the label untrue.
     """
     match = PATTERN.fullmatch(text)
     kind, amount = [group for group in match.groups() if group] if match else ("", "0")
-    if not match or (kind == "stretch" and not 0.5 <= float(amount) <= 2):
+    low, high = TRUE_LABELS.get(kind, (1.0, 0.0))
+    if not low <= float(amount) <= high:
         raise ParameterError(
-            "no such augmentation",
+            "no augmentation that keeps the label true",
             where="spectrogram.augment",
-            expected="pitch+2, stretch0.9 (0.5 to 2) or noise40",
+            expected="pitch-2 to pitch+2 (semitones), stretch0.9 to stretch1.1 (tempo), noise20 to noise999 (dB below)",
             got=text,
         )
     return Augmentation(kind, float(amount))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks import checkpoints, demo_model
 from tasks.experiments import ExperimentParams
 from tasks.files import digest, replacing, sha256
 from tasks.optimizers import learning_rate_share
@@ -20,6 +21,7 @@ from tasks.repeatable import drawn_from, generator
 KL_WEIGHT = 1e-6  # as latent diffusion's (Rombach et al. 2022): just enough to keep the latents bounded
 WHITENED_ON = 256  # pictures
 WARMUP_STEPS = 20
+KEPT_EVERY = 100  # steps between checkpoints
 FLOOR = 1e-6
 
 
@@ -28,11 +30,14 @@ def train(
     examples: Sequence[Example],
     params: DemoBaseParams,
     seed: int,
+    kept: Path,
+    key: str,
     progress: Callable[[int, int, str], None],
 ) -> Any:
     """`vae` after `vae_steps` of reconstruction on random crops, whitened; float32, in evaluation mode.
 
-    The learning rate climbs at first and falls along half a cosine.
+    The learning rate climbs at first and falls along half a cosine. What was killed goes on from the newest checkpoint
+    below `kept` that was made with the same `key`, bit by bit.
     """
     import torch
 
@@ -41,7 +46,7 @@ def train(
     )
     vae = vae.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=params.vae_learning_rate, weight_decay=0.0, fused=True)
-    for step in range(params.vae_steps):
+    for step in range(resume(vae, optimizer, kept, key), params.vae_steps):
         share = learning_rate_share(step, params.vae_steps, WARMUP_STEPS, "cosine")
         optimizer.param_groups[0]["lr"] = share * params.vae_learning_rate
         draw = generator(seed, "vae step", step)
@@ -52,10 +57,36 @@ def train(
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         progress(step + 1, params.vae_steps, f"VAE, error {float(loss.detach()):.4f}")
+        if (step + 1) % KEPT_EVERY == 0:
+            keep(vae, optimizer, step + 1, kept, key)
     vae = vae.to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     means, deviations = latent_statistics(vae, pixels[:: max(1, len(pixels) // WHITENED_ON)])
     whiten(vae, means, deviations)
     return vae
+
+
+def keep(vae: Any, optimizer: Any, step: int, kept: Path, key: str) -> None:
+    """Write a checkpoint."""
+    tensors, numbers = checkpoints.flatten_optimizer(optimizer)
+    tensors |= {f"weight.{name}": value for name, value in vae.state_dict().items()}
+    checkpoints.save(kept, step, tensors, {"fingerprint": key, "numbers": numbers, "step": step}, keep=1)
+
+
+def resume(vae: Any, optimizer: Any, kept: Path, key: str) -> int:
+    """Put both where the newest checkpoint stands; the steps that it had done, 0 without one."""
+    import torch
+
+    found = checkpoints.latest(kept, key)
+    if found is None:
+        return 0
+    tensors, facts = found
+    weights = {name.removeprefix("weight."): value for name, value in tensors.items() if name.startswith("weight.")}
+    vae.load_state_dict(weights)
+    for value in tensors.values():
+        if value.ndim == 4:  # the fused optimizer wants its state laid out as the weights are
+            value.data = value.contiguous(memory_format=torch.channels_last)
+    checkpoints.restore_optimizer(optimizer, tensors, facts["numbers"])
+    return int(facts["step"])
 
 
 def random_crops(pixels: Any, count: int, side: int, draw: Any) -> Any:
@@ -120,18 +151,18 @@ def obtain(
     """The trained VAE, from `work` when it was trained on the same pictures before."""
     from safetensors.torch import load_file, save_file
 
-    from tasks.demo_model import build_vae
-
     with drawn_from(seed, "vae weights"):
-        vae = build_vae(params)
+        vae = demo_model.build_vae(params)
     learnt: ExperimentParams = params.training
     settings = params.model_dump(exclude={"training", "unet_channels", "text_width"})
-    key = digest([settings, learnt.resolution, learnt.threads, seed, [sha256(example.path) for example in examples]])
+    code = [sha256(Path(file)) for file in (__file__, demo_model.__file__)]
+    content = [sha256(example.path) for example in examples]
+    key = digest([settings, learnt.resolution, learnt.threads, seed, content, code])
     path = work / f"vae-{key[:16]}.safetensors"
     if path.is_file():
         vae.load_state_dict(load_file(path))
         return vae.eval().requires_grad_(False)
-    vae = train(vae, examples, params, seed, progress)
+    vae = train(vae, examples, params, seed, work / "vae", key, progress)
     with replacing(path) as temporary:
         save_file(vae.state_dict(), temporary)
     return vae

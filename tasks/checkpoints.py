@@ -4,26 +4,27 @@ Tensors in safetensors (nothing pickled), the rest in JSON; a folder is written 
 with a name is whole. Random state need not be kept: every draw is keyed by seed and step.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+from tasks.errors import InputError
 from tasks.files import remove_temporaries, replacing, write_json
+from tasks.reading import json_of
 
 
 def save(folder: Path, step: int, tensors: dict[str, Any], facts: dict[str, Any], keep: int) -> None:
-    """Write the checkpoint after `step` steps and remove all but the newest `keep`."""
+    """Write the checkpoint after `step` steps, unless it is there, and remove all but the newest `keep`."""
     from safetensors.torch import save_file
 
     target = folder / f"step-{step:07d}"
+    if target.exists():
+        return
     with replacing(target) as temporary:
         temporary.mkdir()
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         save_file(whole, temporary / "state.safetensors")
         write_json(temporary / "state.json", facts)
-        if target.exists():
-            shutil.rmtree(target)
     for old in found(folder)[:-keep]:
         shutil.rmtree(old)
 
@@ -36,19 +37,28 @@ def found(folder: Path) -> list[Path]:
 def latest(folder: Path, fingerprint: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """Tensors and facts of the newest checkpoint that was made of the same inputs; None: start from nothing.
 
-    Checkpoints of other inputs are removed: they will not be of use again.
+    Checkpoints of other inputs are removed, and damaged ones (a disk that lost what it had taken).
     """
-    from safetensors.torch import load_file
-
     if not folder.is_dir():
         return None
     remove_temporaries(folder)
     for path in reversed(found(folder)):
-        facts = json.loads((path / "state.json").read_text())
-        if facts["fingerprint"] == fingerprint:
-            return load_file(path / "state.safetensors"), facts
+        checkpoint = read(path)
+        if checkpoint and checkpoint[1].get("fingerprint") == fingerprint:
+            return checkpoint
         shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
     return None
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Tensors and facts of a checkpoint; None: it cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path / "state.safetensors"), json_of(path / "state.json")
+    except (OSError, InputError, SafetensorError):
+        return None
 
 
 def flatten_optimizer(optimizer: Any) -> tuple[dict[str, Any], dict[str, Any]]:

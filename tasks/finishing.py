@@ -1,13 +1,13 @@
 """From the last step to the model folder: training -> **models/EXPERIMENT** with card, facts and curves."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks import export, lora, losses, model_card, trackers
+from tasks import export, lora, model_card, trackers
 from tasks.batches import filled
 from tasks.files import replacing, write_json
+from tasks.reading import json_of
 
 if TYPE_CHECKING:
     from tasks.training import Run
@@ -68,7 +68,6 @@ def put(run: "Run", weights: dict[str, Any]) -> None:
 def write_model(run: "Run", folder: Path, name: str, base: Path, row: dict[str, Any]) -> None:
     """The trainee's weights of now as a model folder."""
     pipeline = run.pipeline
-    pipeline.register_modules(scheduler=losses.scheduler_for(pipeline.scheduler, run.params.loss))
     if run.params.lora:  # folding is final, the trainee may be needed again
         parts = {part: lora.folded(getattr(pipeline, part)) for part in ("unet", "text_encoder")}
         pipeline = type(pipeline)(**{**pipeline.components, **parts}, requires_safety_checker=False)
@@ -85,7 +84,7 @@ def write_model(run: "Run", folder: Path, name: str, base: Path, row: dict[str, 
 def base_facts(base: Path) -> dict[str, Any]:
     """What the base says of itself."""
     path = base / "emoriff.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json_of(path) if path.is_file() else {}
 
 
 def figures(run: "Run", name: str) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Pictures through the VAE once, kept on disk by content: pictures -> **latents** -> training."""
 
-import json
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks import pictures
 from tasks.files import digest, replacing, sha256
 from tasks.pictures import Example, read_picture, scaled
+from tasks.reading import json_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,14 @@ class Latents:
 def vae_key(folder: Path) -> str:
     """What the latents depend on beside the picture: the VAE's weights and configuration, however written."""
     weights = {path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))}
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = json_of(folder / "config.json")
     return digest([weights, {name: value for name, value in config.items() if not name.startswith("_")}])
+
+
+@functools.cache
+def code() -> list[str]:
+    """Hashes of the source that turns a picture into latents: edited code finds no old ones."""
+    return [sha256(Path(file)) for file in (__file__, pictures.__file__)]
 
 
 def encode(
@@ -62,11 +70,12 @@ def encode(
 def encode_one(vae: Any, key: str, picture: Path, resolution: int, cache: Path) -> tuple[Any, Any]:
     """Mean and deviation [c, h, w] of one picture, from the cache when it is there."""
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
 
-    name = digest([key, sha256(picture), resolution])
+    name = digest([key, sha256(picture), resolution, code()])
     path = cache / name[:2] / f"{name}.safetensors"
-    if not path.is_file():
+    stored = read_cached(path)
+    if stored is None:
         pixels = torch.from_numpy(scaled(read_picture(picture, resolution))[None])
         with torch.no_grad():
             posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
@@ -77,5 +86,19 @@ def encode_one(vae: Any, key: str, picture: Path, resolution: int, cache: Path) 
         }
         with replacing(path) as temporary:
             save_file(tensors, temporary)
-    stored = load_file(path)
-    return stored["mean"], stored["deviation"]
+        stored = tensors["mean"], tensors["deviation"]
+    return stored
+
+
+def read_cached(path: Path) -> tuple[Any, Any] | None:
+    """Mean and deviation of a cached file; None: there is none, or it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+        mean, deviation = stored["mean"], stored["deviation"]
+    except (OSError, KeyError, SafetensorError):
+        return None
+    sound = mean.ndim == 3 and mean.shape == deviation.shape and mean.dtype == deviation.dtype
+    return (mean, deviation) if sound and mean.is_floating_point() else None

@@ -64,7 +64,7 @@ def schedule_of(scheduler: Any, params: LossParams) -> Schedule:
 
     Raises:
         ModelError: a prediction type that is neither epsilon nor v.
-        TrainingError: min-SNR with epsilon and zero terminal SNR, which is 0/0.
+        TrainingError: epsilon with zero terminal SNR: from pure noise it says nothing of the picture.
     """
     import torch
     from diffusers import DDPMScheduler
@@ -82,17 +82,24 @@ def schedule_of(scheduler: Any, params: LossParams) -> Schedule:
             got=config["prediction_type"],
         )
     alphas = DDPMScheduler.from_config(config).alphas_cumprod.to(torch.float32).clamp(0, 1)
-    if config["prediction_type"] == "epsilon" and float(alphas[-1]) < 1e-7 and params.snr_gamma:
+    if config["prediction_type"] == "epsilon" and float(alphas[-1]) < 1e-7:
         raise TrainingError(
-            "min-SNR weights are 0/0 at the last time step",
-            expected="snr_gamma: null, or v_prediction, or zero_terminal_snr: false",
-            got=f"epsilon, zero terminal SNR, snr_gamma {params.snr_gamma}",
+            "an epsilon model cannot have zero terminal SNR: its first sampling step would be 0/0",
+            where="train: loss",
+            expected="prediction: v_prediction (a long retraining for an epsilon base), or zero_terminal_snr: false",
+            got="epsilon with zero terminal SNR",
         )
     return Schedule(alphas, config["prediction_type"])
 
 
 def scheduler_for(scheduler: Any, params: LossParams) -> Any:
-    """The scheduler that the trained model is saved with: the base's, told what was changed."""
+    """The scheduler that the trained model is saved with: the base's, told what was changed.
+
+    One that cannot have zero terminal SNR (PNDM, as riffusion-model-v1 comes with) gives way to DDIM.
+    """
+    from diffusers import DDIMScheduler
+
+    kind = type(scheduler)
     changes: dict[str, Any] = {}
     if params.prediction != "base":
         changes["prediction_type"] = params.prediction
@@ -100,7 +107,10 @@ def scheduler_for(scheduler: Any, params: LossParams) -> Any:
         changes["rescale_betas_zero_snr"] = params.zero_terminal_snr
         if params.zero_terminal_snr:
             changes["timestep_spacing"] = "trailing"
-    return type(scheduler).from_config(scheduler.config, **changes)
+            if "rescale_betas_zero_snr" not in scheduler.config:
+                kind = DDIMScheduler
+                changes["clip_sample"] = False
+    return kind.from_config(scheduler.config, **changes)
 
 
 def draw_noise(shape: Sequence[int], offset: float, generator: Any) -> Any:

@@ -6,6 +6,7 @@ batch. Nothing here changes while the run goes on.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from tasks import latents, losses, pictures, prior, validation
 from tasks.batches import Order, Prompts
 from tasks.experiments import ExperimentParams
 from tasks.files import digest, sha256
+from tasks.imports import closure
 from tasks.pictures import Example
 from tasks.repeatable import generator
 
 Progress = Callable[[int, int, str], None]
+PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,11 @@ def gather(
         seed,
     )
     key = latents.vae_key(base / "vae")
-    shared = work.parent.parent / "latents"  # named by content, so all experiments may share them
+    shared = work.parent.parent  # what is named by content is shared by all experiments
 
     def encoded(chosen: Sequence[Example]) -> latents.Latents:
         return latents.encode(
-            pipeline.vae, key, chosen, params.resolution, shared, lambda n, of: progress(n, of, "latents")
+            pipeline.vae, key, chosen, params.resolution, shared / "latents", lambda n, of: progress(n, of, "latents")
         )
 
     schedule = losses.schedule_of(pipeline.scheduler, params.loss)
@@ -130,19 +133,33 @@ def gather(
         examples=examples,
         labels=labels,
         latents=encoded(examples),
-        prior=prior.gather(pipeline, base, params, prompts, seed, work, encoded, progress) if params.prior else None,
+        prior=prior.gather(pipeline, content_of(base), params, prompts, seed, shared / "prior", encoded, progress)
+        if params.prior
+        else None,
         prompts=prompts,
         order=Order(labels.tolist(), params, seed),
         schedule=schedule,
         class_weights=losses.class_weights(np.bincount(labels, minlength=len(params.emotions)).tolist()),
         fixed=fixed,
-        fingerprint=fingerprint(base, [*examples, *held_out], params, seed),
+        fingerprint=fingerprint(content_of(base), [*examples, *held_out], params, seed),
     )
 
 
-def fingerprint(base: Path, examples: Sequence[Example], params: ExperimentParams, seed: int) -> str:
+def content_of(base: Path) -> dict[str, str]:
+    """Hashes of the files that make a pipeline what it is: weights, configurations, vocabulary."""
+    files = [path for part in PARTS for path in sorted((base / part).glob("*")) if path.is_file()]
+    return {path.relative_to(base).as_posix(): sha256(path) for path in files}
+
+
+@cache
+def code() -> list[str]:
+    """Hashes of the source that a training run executes."""
+    here = Path(__file__)
+    return [sha256(path) for path in sorted(closure(here.with_name("training.py"), here.parent.parent))]
+
+
+def fingerprint(base: dict[str, str], examples: Sequence[Example], params: ExperimentParams, seed: int) -> str:
     """Equal for two runs exactly when they must give the same weights: what a checkpoint is valid for."""
-    weights = {path.relative_to(base).as_posix(): sha256(path) for path in sorted(base.rglob("*.safetensors"))}
     content = [(example.name, example.emotion, sha256(example.path)) for example in examples]
-    learnt = params.model_dump(exclude={"trackers", "checkpoints", "preview", "export_both"})
-    return digest([weights, content, learnt, seed])
+    learnt = params.model_dump(exclude={"trackers", "checkpoints", "preview"})
+    return digest([base, content, learnt, seed, code()])

@@ -12,6 +12,10 @@ license: other
 
 {summary}
 
+## For what
+To draw pictures that become short pieces of music of a named emotion, for research and for play. Not to tell what a
+person feels, and not to pass its music off as somebody's own. The data's licence below decides on other uses.
+
 ## Use
 ```python
 from diffusers import StableDiffusionPipeline
@@ -33,7 +37,7 @@ How its clips are judged stands in `reports/metrics.json` of the run that made i
 
 ## Limits
 Emotion labels are averages of a few listeners. The model draws pictures of music of one tile's length, without a
-form. It says nothing of what a person feels.
+form.
 """
 
 

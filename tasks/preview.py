@@ -16,7 +16,6 @@ def draw(run: "Run") -> None:
     params = run.params.preview
     if params is None or not run.accelerator.is_main_process:
         return
-    run.model.eval()
     run.pipeline.to(run.accelerator.device)
     for emotion in run.params.emotions:
         if run.trainee.emotion is not None:

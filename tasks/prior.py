@@ -45,30 +45,38 @@ class Prior:
 
 def gather(
     pipeline: Any,
-    base: Path,
+    base: dict[str, str],
     params: ExperimentParams,
     prompts: Prompts,
     seed: int,
-    work: Path,
+    folder: Path,
     encoded: Callable[[Sequence[Example]], Latents],
     progress: Callable[[int, int, str], None],
 ) -> Prior:
     """The prior's pictures, generated where they are not there yet.
 
-    Each has a seed of its own, so neither order nor an interruption changes one, nor the training after it.
+    Each has a seed of its own and is drawn in the same company again, so neither order nor an interruption changes
+    one, nor the training after it.
+
+    Args:
+        base: hashes of the pipeline's files.
+        folder: holds a folder a text, named by all that its pictures depend on; experiments share them.
     """
     import torch
 
     chosen: PriorParams = params.prior  # type: ignore[assignment]
-    weights = {path.relative_to(base).as_posix(): sha256(path) for path in sorted(base.rglob("*.safetensors"))}
-    settings = [weights, params.resolution, chosen.steps, chosen.guidance, seed]
+    count = chosen.images_per_prompt
+    settings = [base, params.resolution, chosen.steps, chosen.guidance, count, seed, sha256(Path(__file__))]
     wanted: list[tuple[str, int, Path]] = []
+    parts: list[list[tuple[str, int, Path]]] = []
     for text in dict.fromkeys(filled(prompt, emotion) for prompt in chosen.prompts for emotion in params.emotions):
-        folder = work / "prior" / digest([*settings, text])[:16]
-        wanted += [(text, index, folder / f"{index:04d}.png") for index in range(chosen.images_per_prompt)]
-    missing = [one for one in wanted if not one[2].is_file()]
-    for start in range(0, len(missing), PICTURES_A_CALL):
-        part = missing[start : start + PICTURES_A_CALL]
+        place = folder / digest([*settings, text])[:16]
+        own = [(text, index, place / f"{index:04d}.png") for index in range(count)]
+        parts += [own[start : start + PICTURES_A_CALL] for start in range(0, count, PICTURES_A_CALL)]
+        wanted += own
+    for done, part in enumerate(parts):
+        if all(path.is_file() for _, _, path in part):
+            continue
         images = draw_pictures(
             pipeline,
             [text for text, _, _ in part],
@@ -80,7 +88,7 @@ def gather(
         for image, (_, _, path) in zip(images, part, strict=True):
             with replacing(path) as temporary:
                 image.save(temporary, format="PNG")
-        progress(start + len(part), len(missing), "prior pictures")
+        progress(done + 1, len(parts), "prior pictures")
     rows = torch.tensor([prompts.texts.index(text) for text, _, _ in wanted])
     return Prior(encoded([Example(path, path.name, text) for text, _, path in wanted]), rows)
 

@@ -6,10 +6,12 @@ the work folder.
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.csv_tables import safe
 from tasks.files import write_text
 
 LOSS_COLUMNS = ("step", "loss", "learning_rate", "validation_loss")
@@ -30,16 +32,21 @@ def table(columns: tuple[str, ...], rows: list[list[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([f"{value:.7g}" if isinstance(value, float) else value for value in row] for row in rows)
+    writer.writerows([f"{value:.7g}" if isinstance(value, float) else safe(value) for value in row] for row in rows)
     return text.getvalue()
 
 
 class Trackers:
-    """DVCLive and TensorBoard, as asked for; neither sees a picture or a weight."""
+    """DVCLive and TensorBoard, as asked for; neither sees a picture or a weight.
+
+    A resumed run tells them its whole curves again, so that they too are those of an undisturbed one.
+    """
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
         self.live: Any = None
         self.board: Any = None
+        self.told = [0, 0]  # rows of the losses and of the validations
+        shutil.rmtree(folder, ignore_errors=True)
         if "dvclive" in names:
             from dvclive import Live
 
@@ -49,16 +56,20 @@ class Trackers:
 
             self.board = SummaryWriter(str(folder / "tensorboard"))
 
-    def log(self, step: int, values: dict[str, float]) -> None:
-        """Scalars of one step."""
-        if self.live:
-            self.live.step = step
-            for name, value in values.items():
+    def follow(self, losses: Sequence[list[Any]], validations: Sequence[list[Any]]) -> None:
+        """Tell what has been added to the curves since the last call."""
+        new = [(step, f"validation/{group}/{name}", loss) for step, group, name, loss in validations[self.told[1] :]]
+        for step, loss, rate in losses[self.told[0] :]:
+            new += [(step, "loss", loss), (step, "learning_rate", rate)]
+        self.told = [len(losses), len(validations)]
+        for step, name, value in new:
+            if self.live:
+                self.live.step = step
                 self.live.log_metric(name, value)
-            self.live.make_summary()
-        if self.board:
-            for name, value in values.items():
+            if self.board:
                 self.board.add_scalar(name, value, step)
+        if self.live and new:
+            self.live.make_summary()
 
     def close(self) -> None:
         """Flush and end."""

@@ -5,13 +5,13 @@ dealt with once.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from tasks import lora
+from tasks.batches import filled
 from tasks.conditioning import EmotionConditioning
 from tasks.errors import ModelError, ParameterError
 from tasks.experiments import ExperimentParams
@@ -31,7 +31,8 @@ class Trainee(nn.Module):
         self.text_encoder = text_encoder if any(p.requires_grad for p in text_encoder.parameters()) else None
         self.register_buffer("tokens", tokens, persistent=False)
         with torch.no_grad():
-            self.register_buffer("embeddings", text_encoder(tokens)[0], persistent=False)
+            states = text_encoder(tokens.to(text_encoder.device))[0]
+            self.register_buffer("embeddings", states, persistent=False)
 
     def forward(self, noisy: Any, timesteps: Any, prompts: Any, labels: Any) -> Any:
         """The prediction [n, c, h, w]."""
@@ -58,38 +59,6 @@ class Trainee(nn.Module):
         text = [parameter for name, parameter in learning.items() if name.startswith("text_encoder.")]
         rest = [parameter for name, parameter in learning.items() if not name.startswith("text_encoder.")]
         return [(rest, rate), (text, text_rate)]
-
-
-def load_pipeline(folder: Path) -> Any:
-    """The base as a stock StableDiffusionPipeline in float32; pickled weights are not read.
-
-    Raises:
-        ModelError: the folder holds no Stable Diffusion.
-    """
-    from diffusers import StableDiffusionPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        return StableDiffusionPipeline.from_pretrained(
-            folder,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            local_files_only=True,
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            "no Stable Diffusion can be loaded",
-            where=folder,
-            expected="a diffusers pipeline folder with safetensors",
-            got=error,
-            todo="run the base stage again: `dvc repro base`",
-        ) from error
 
 
 def build(pipeline: Any, texts: Sequence[str], params: ExperimentParams, seed: int) -> Trainee:
@@ -152,6 +121,25 @@ def word_notes(tokenizer: Any, emotions: Sequence[str]) -> list[str]:
         if len(tokens) > 1:
             notes.append(f"the tokenizer cuts {emotion!r} into {' + '.join(pieces)}")
     return notes
+
+
+def refuse_cut_prompts(tokenizer: Any, params: ExperimentParams) -> None:
+    """Raise when a prompt is so long that the tokenizer cuts the emotion off its end.
+
+    Raises:
+        ModelError: names the prompt.
+    """
+    for template in params.prompts:
+        texts = [filled(template, emotion) for emotion in params.emotions]
+        different = len(torch.unique(tokens_of(tokenizer, texts), dim=0))
+        if "{emotion}" in template and different < len(texts):
+            raise ModelError(
+                "a prompt is cut before its emotion",
+                where=f"train: prompts, {template!r}",
+                expected=f"at most {tokenizer.model_max_length} tokens",
+                got=f"{len(tokenizer(texts[0]).input_ids)} tokens",
+                todo="shorten it, or put {emotion} nearer to its start",
+            )
 
 
 def refuse_resolution(pipeline: Any, resolution: int) -> None:

@@ -12,12 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks import auxiliary, checkpoints, finishing, material, optimizers, preview, processes, trackers, trainee
+from tasks import (
+    auxiliary,
+    checkpoints,
+    finishing,
+    losses,
+    material,
+    optimizers,
+    preview,
+    processes,
+    trackers,
+    trainee,
+)
 from tasks.errors import TrainingError
 from tasks.experiments import ExperimentParams
 from tasks.losses import squared_errors, weighed
 from tasks.material import Batch, Material
 from tasks.repeatable import pinned
+from tasks.stored_pipeline import read_pipeline
 from tasks.validation import fixed_losses
 
 Progress = Callable[[int, int, str], None]
@@ -91,12 +103,16 @@ def train(
 def prepare(dataset: Path, base: Path, params: ExperimentParams, seed: int, work: Path, progress: Progress) -> Run:
     """The run of an experiment, at its newest checkpoint if there is one."""
     accelerator, notes = processes.accelerator(params)
-    pipeline = trainee.load_pipeline(base)
+    pipeline = read_pipeline(base)
     notes += trainee.word_notes(pipeline.tokenizer, params.emotions)
+    trainee.refuse_cut_prompts(pipeline.tokenizer, params)
     pipeline.vae.requires_grad_(False).to(accelerator.device)
     if params.prior:
         pipeline.to(accelerator.device)
-    stuff = material.gather(pipeline, dataset, base, params, seed, work, progress)
+    with accelerator.main_process_first():  # the others find latents and prior pictures on the disk
+        stuff = material.gather(pipeline, dataset, base, params, seed, work, progress)
+    pipeline.to("cpu")  # the VAE has done its work: its memory is for training
+    pipeline.register_modules(scheduler=losses.scheduler_for(pipeline.scheduler, params.loss))
     learner = trainee.build(pipeline, stuff.prompts.texts, params, seed).to(accelerator.device)
     optimizer, ran = optimizers.build(learner.groups(params), params.optimizer, accelerator.device)
     if ran != params.optimizer.name:
@@ -127,13 +143,13 @@ def fit(run: Run, progress: Progress) -> None:
     params, state = run.params, run.state
     learning = list(run.trainee.learning().values())
     logs = trackers.Trackers(params.trackers if run.accelerator.is_main_process else [], run.work / "trackers")
-    while state.step < params.steps:
-        if state.step % params.validation.every_steps == 0:
+    while state.step < params.steps and not state.stopped_early:
+        if state.step % params.validation.every_steps == 0 and last_validation_step(state) != state.step:
             validate(run)
             if state.stopped_early:
                 break
         if params.preview and state.step % params.preview.every_steps == 0:
-            preview.draw(run)
+            preview_now(run)
         share = optimizers.learning_rate_share(
             state.step, params.steps, params.optimizer.warmup_steps, params.optimizer.schedule
         )
@@ -148,7 +164,9 @@ def fit(run: Run, progress: Progress) -> None:
             loss += float(part.detach())
             names += batch.names
         loss = processes.mean(run.accelerator, loss)
-        refuse_nan(run, loss, names)
+        refuse_nan(run, loss, f"step {state.step + 1}, pictures {', '.join(sorted(set(names))[:8])}")
+        if state.step and state.step % params.checkpoints.every_steps == 0:
+            keep(run)  # only now are these weights known to be good: they gave a finite loss
         if params.optimizer.max_gradient_norm:
             run.accelerator.clip_grad_norm_(learning, params.optimizer.max_gradient_norm)
         run.optimizer.step()
@@ -157,14 +175,22 @@ def fit(run: Run, progress: Progress) -> None:
             run.average.update(learning, state.step)
         state.step += 1
         state.losses.append([state.step, loss, share * params.optimizer.learning_rate])
-        logs.log(state.step, {"loss": loss, "learning_rate": share * params.optimizer.learning_rate})
+        logs.follow(state.losses, state.validations)
         progress(state.step, params.steps, f"loss {loss:.3f}, validation {last_validation(state):.3f}")
-        if state.step % params.checkpoints.every_steps == 0:
-            keep(run)
-    if not state.stopped_early and last_validation_step(state) != state.step:
+    if last_validation_step(state) != state.step:
         validate(run)
     keep(run)
+    if params.preview:
+        preview_now(run)
+    logs.follow(state.losses, state.validations)
     logs.close()
+
+
+def preview_now(run: Run) -> None:
+    """Pictures by the weights that would be exported now."""
+    run.model.eval()
+    with averaged(run):
+        preview.draw(run)
 
 
 def batch_loss(run: Run, batch: Batch) -> Any:
@@ -207,6 +233,9 @@ def validate(run: Run) -> None:
     run.model.eval()
     with averaged(run):
         rows = fixed_losses(run.material.fixed, predict, max(16, run.params.batch))
+        # The same figures in every process, or they could disagree on when to stop.
+        rows = [(group, name, processes.mean(run.accelerator, loss)) for group, name, loss in rows]
+        refuse_nan(run, rows[0][2], f"validation after step {state.step}")
         state.validations += [[state.step, *row] for row in rows]
         stopping = run.params.early_stopping
         if rows[0][2] < state.best_loss - (stopping.min_delta if stopping else 0.0):
@@ -265,14 +294,14 @@ def resume(run: Run) -> None:
     run.state = State(**{**values, "best_loss": math.inf if values["best_loss"] is None else values["best_loss"]})
 
 
-def refuse_nan(run: Run, loss: float, names: list[str]) -> None:
+def refuse_nan(run: Run, loss: float, where: str) -> None:
     """Raise when the loss is not a finite number; the last checkpoint is of good weights."""
     if math.isfinite(loss):
         return
     kept = checkpoints.found(run.work / "checkpoints")
     raise TrainingError(
         "the loss is not a number any more",
-        where=f"step {run.state.step + 1}, pictures {', '.join(sorted(set(names))[:8])}",
+        where=where,
         got=f"{loss}; last good checkpoint: {kept[-1] if kept else 'none yet'}",
         todo="lower optimizer.learning_rate, or precision: bf16 or none instead of fp16, then run again",
     )

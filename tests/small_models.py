@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks import base, export, trainee
+from tasks import base, export
 from tasks.experiments import ExperimentParams, changed
-from tasks.params import DemoBaseParams, load
+from tasks.params import DemoBaseParams, Params, load
+from tasks.stored_pipeline import read_pipeline
 
 ROOT = Path(__file__).parents[1]
 EMOTIONS = ["happy", "sad", "calm"]
@@ -62,14 +63,20 @@ def dataset() -> Path:
     return make_dataset(Path(mkdtemp()) / "dataset")
 
 
+@cache
+def demo_params() -> Params:
+    """The demo profile, read once a session."""
+    return load(ROOT / "profiles" / "demo.yaml")
+
+
 def experiment(**changes: Any) -> ExperimentParams:
     """The demo's defaults, made tiny, then changed."""
-    return changed(changed(load(ROOT / "profiles" / "demo.yaml").train.defaults, TINY), changes)
+    return changed(changed(demo_params().train.defaults, TINY), changes)
 
 
 def sizes(**changes: Any) -> DemoBaseParams:
     """A demo model of a few thousand weights."""
-    demo = load(ROOT / "profiles" / "demo.yaml").base.demo
+    demo = demo_params().base.demo
     assert demo is not None
     small = {
         "vae_channels": [4, 4, 8, 8],
@@ -105,4 +112,4 @@ def weights(folder: Path) -> dict[str, Any]:
 
 def pipeline() -> Any:
     """The untrained pipeline, loaded."""
-    return trainee.load_pipeline(model())
+    return read_pipeline(model())

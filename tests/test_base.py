@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks import autoencoder, base, demo_model
+from tasks import autoencoder, base, demo_model, pictures
 from tasks.errors import DownloadError, ModelError, ParameterError
 from tasks.params import BaseParams
 from tasks.repeatable import drawn_from
@@ -86,6 +86,24 @@ def test_whitening_changes_the_latents_and_not_the_pictures():
     torch.testing.assert_close(new_scales, torch.ones_like(means), rtol=1e-3, atol=0)
     relative = (vae.encode(images).latent_dist.std / deviation)[0, :, 0, 0].detach().double()
     torch.testing.assert_close(relative, 1 / scales, rtol=1e-3, atol=1e-6)
+
+
+def test_a_killed_vae_goes_on_bit_by_bit(tmp_path, monkeypatch):
+    def killed(done: int, *_: object) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(autoencoder, "KEPT_EVERY", 2)
+    examples = pictures.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
+    sizes, steps = small_models.sizes(vae_steps=5), []
+    whole = autoencoder.obtain(examples, sizes, 1, tmp_path / "whole", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        autoencoder.obtain(examples, sizes, 1, tmp_path / "cut", killed)
+    again = autoencoder.obtain(examples, sizes, 1, tmp_path / "cut", lambda done, *_: steps.append(done))
+    assert steps == [3, 4, 5]
+    assert [
+        name for name, value in whole.state_dict().items() if not torch.equal(value, again.state_dict()[name])
+    ] == []
 
 
 def test_a_local_pipeline_is_taken_as_it_is(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, PNDMScheduler
 from diffusers.training_utils import compute_snr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,8 +27,10 @@ def pair(seed: int):
 @given(seed=st.integers(0, 99), prediction=st.sampled_from(["epsilon", "v_prediction"]))
 @settings(max_examples=10, deadline=None)
 def test_noise_and_target_are_diffusers_own(seed, prediction):
-    oracle = DDPMScheduler.from_config(build_scheduler().config, prediction_type=prediction)
-    ours = schedule(prediction=prediction)
+    zero = prediction == "v_prediction"
+    config = build_scheduler().config
+    oracle = DDPMScheduler.from_config(config, prediction_type=prediction, rescale_betas_zero_snr=zero)
+    ours = schedule(prediction=prediction, zero_terminal_snr=zero)
     clean, noise = pair(seed)
     target = noise if prediction == "epsilon" else oracle.get_velocity(clean, noise, STEPS)
     torch.testing.assert_close(ours.noisy(clean, noise, STEPS), oracle.add_noise(clean, noise, STEPS))
@@ -56,9 +58,26 @@ def test_with_zero_terminal_snr_the_noisiest_step_weighs_nothing():
     assert schedule().snr_weights(torch.tensor([999]), 5.0).item() == 0
 
 
-def test_min_snr_with_epsilon_and_zero_terminal_snr_is_refused():
+def test_epsilon_with_zero_terminal_snr_is_refused():
     with pytest.raises(TrainingError, match="0/0"):
-        schedule(prediction="epsilon", snr_gamma=5.0)
+        schedule(prediction="epsilon")
+
+
+def test_the_saved_scheduler_is_the_one_that_was_trained_with():
+    params = experiment(loss={"prediction": "epsilon", "zero_terminal_snr": False}).loss
+    saved = losses.scheduler_for(build_scheduler(), params)
+    assert (saved.config.prediction_type, saved.config.rescale_betas_zero_snr) == ("epsilon", False)
+    torch.testing.assert_close(losses.schedule_of(saved, experiment().loss).alphas, saved.alphas_cumprod)
+
+
+def test_a_scheduler_without_zero_terminal_snr_gives_way_to_one_that_has_it():
+    pndm = PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True)
+    params = experiment(loss={"prediction": "v_prediction", "zero_terminal_snr": True}).loss
+    saved = losses.scheduler_for(pndm, params)
+    assert saved.alphas_cumprod[-1] == pytest.approx(0, abs=1e-7)
+    assert (saved.config.timestep_spacing, saved.config.clip_sample) == ("trailing", False)
+    torch.testing.assert_close(losses.schedule_of(pndm, params).alphas, saved.alphas_cumprod, rtol=0, atol=1e-6)
+    assert type(losses.scheduler_for(pndm, experiment().loss)) is PNDMScheduler
 
 
 def test_a_base_that_predicts_something_else_is_refused():

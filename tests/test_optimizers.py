@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from diffusers.optimization import get_scheduler
+from diffusers.optimization import get_polynomial_decay_schedule_with_warmup, get_scheduler
 
 from tasks import lora, optimizers
 from tasks.errors import ParameterError
@@ -18,6 +18,15 @@ def test_learning_rates_are_those_of_diffusers(name):
     oracle = get_scheduler(ORACLES[name], optimizer, num_warmup_steps=5, num_training_steps=30)
     for step in range(30):
         assert optimizers.learning_rate_share(step, 30, 5, name) == pytest.approx(oracle.get_last_lr()[0])
+        optimizer.step()
+        oracle.step()
+
+
+def test_polynomial_falls_with_the_square():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    oracle = get_polynomial_decay_schedule_with_warmup(optimizer, 5, 30, lr_end=0.0, power=2.0)
+    for step in range(30):
+        assert optimizers.learning_rate_share(step, 30, 5, "polynomial") == pytest.approx(oracle.get_last_lr()[0])
         optimizer.step()
         oracle.step()
 

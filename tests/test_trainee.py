@@ -37,6 +37,22 @@ def test_a_word_in_pieces_is_noted():
     assert "'zany'" in notes[0]
 
 
+def test_a_prompt_cut_before_its_emotion_is_refused():
+    tokenizer, long = (
+        demo_model.build_tokenizer(),
+        "the music of a slow and quiet piece for piano and strings in a minor mood ",
+    )
+    trainee.refuse_cut_prompts(tokenizer, small_models.experiment(prompts=["{emotion} " + long, long]))
+    with pytest.raises(ModelError, match=r"(?s)cut before its emotion.*at most 16 tokens"):
+        trainee.refuse_cut_prompts(tokenizer, small_models.experiment(prompts=[long + "{emotion}"]))
+
+
+def test_a_text_encoder_on_another_device_is_asked_there():
+    text_encoder = small_models.pipeline().text_encoder.to("meta")
+    learner = trainee.Trainee(small_models.pipeline().unet, text_encoder, torch.zeros(2, 16, dtype=torch.long), None)
+    assert learner.embeddings.shape[:2] == (2, 16)
+
+
 @pytest.mark.parametrize("words", [["sad", "SAD"], ["sad", " "]], ids=["same", "nothing"])
 def test_words_that_cannot_be_told_apart_are_refused(words):
     with pytest.raises(ModelError, match="tell the emotion words apart"):
