@@ -224,7 +224,7 @@ def report_page(root: Path, text: str) -> str:
     ticks = (Tick(0.0, text),)
     clip = Clip("real", text, "a.png", "a.ogg", 5.0, ticks, ticks, predicted=text, valence=0.5, arousal=0.5)
     rows = {text: [[clip, Clip(text, text, why_none=text)]]}
-    return render("report.html.j2", context(load(root)) | {"rows": rows})
+    return render("report.html.j2", context(load(root)) | {"rows": rows, "profile": text})
 
 
 @pytest.fixture
