@@ -36,6 +36,7 @@ from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
 from benchmarks.record import SAVED, Report
 from benchmarks.watch import timed, watched
+from tasks import sources
 from tasks.files import write_json
 from tests.repository import ROOT, Repository, run
 
@@ -60,11 +61,12 @@ print(time.process_time())
 
 
 def parameters(corpus: Path, seconds: float) -> dict[str, Any]:
-    """The demo's parameters, with these archives in the place of the demo's; short songs are one segment each."""
+    """The demo's parameters, with these archives and their hashes; short songs are one segment each."""
     values = yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text())
+    sums = sources.sums_in(corpus / "SHA256SUMS")
     for source in values["download"]["sources"]:
-        source["urls"] = [f"file://{corpus / source['name']}"]
-    values["download"] |= {"corpus": None, "watch": str(corpus / "SHA256SUMS")}
+        source |= {"urls": [f"file://{corpus / source['name']}"], "sha256": sums[source["name"]]}
+    values["download"]["corpus"] = None
     values["label"]["split"]["salt"] = None
     length = min(values["segment"]["length_seconds"], seconds)
     values["segment"] |= {"length_seconds": length, "hop_seconds": length}
@@ -110,6 +112,11 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
     write_corpus(corpus, n_songs, seconds)
     repository = Repository(folder / "repository")
     repository.set_params(parameters(corpus, seconds))
+
+    def change() -> None:
+        write_corpus(corpus, n_songs, seconds, changed=7)
+        repository.set_params(parameters(corpus, seconds))
+
     with watched() as watch:
         repository.emoriff("repro", "dataset")
     full = Full(
@@ -127,7 +134,7 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
         server=watch.own("server"),
         stages={name: values["seconds"] for name, values in timings(repository).items()},
         disk={name: size_of(repository.folder / name) for name in ("data", ".dvc/cache", ".emoriff")},
-        small=small_changes(repository, lambda: write_corpus(corpus, n_songs, seconds, changed=7)) if small else {},
+        small=small_changes(repository, change) if small else {},
     )
     shutil.rmtree(repository.folder)
     shutil.rmtree(corpus)
