@@ -243,7 +243,8 @@ def hostile(tmp_path):
                 if "reason" in table:
                     table["reason"] = text
                 table.to_parquet(path, index=False)
-        (root / "data/raw/sources.json").write_text(json.dumps([{"name": text, "licence": text, "citation": text}]))
+        source = dict.fromkeys(("name", "licence", "citation", "sha256"), text)
+        (root / "data/raw/sources.json").write_text(json.dumps([source]))
         (root / "models/ours/emoriff.json").write_text(json.dumps({text: text, "prompts": [text]}))
         return root
 
