@@ -195,6 +195,8 @@ def verdict(row: Any, frame: pd.DataFrame) -> str:
     ours = frame[frame["variant"] == REFERENCE].iloc[0]
     if row["variant"] in (REFERENCE, "base"):
         return "reference" if row["variant"] == REFERENCE else "start"
+    if not learnt(frame):
+        return "undecided"
     if row["p"] < ALPHA:
         return "helps" if row["difference"] > 0 else "harms"
     if row["kad_high"] < ours["kad_low"]:
@@ -205,6 +207,16 @@ def verdict(row: Any, frame: pd.DataFrame) -> str:
     return "as good and cheaper" if cheaper else "useless here"
 
 
+def learnt(frame: pd.DataFrame) -> bool:
+    """Whether `ours` hears what it is told better than the base it started from; else nothing can be compared."""
+    low, high = (frame.set_index("variant")[key] for key in ("accuracy_low", "accuracy_high"))
+    return bool(low[REFERENCE] > high["base"])
+
+
+UNDECIDED = """
+**Nothing can be concluded from this table.** After {steps} steps `ours` itself is not better than the base, so no knob
+can show an effect on accuracy. Only time and memory can be read from it. Run it with all {full} steps.
+"""
 PAGE = """# What each knob of the trainer does on the demo
 
 Made by `{command}`; nothing is written by hand.
@@ -215,7 +227,7 @@ what was asked for, and the distance to real music (KAD, 0 is equal), with 95 % 
 permutation test against `ours`, adjusted for the number of variants (Holm). Time is processor time on one thread.
 
 One training seed each: the intervals say nothing of another seed. With {n} clips a difference below about {least:.2f}
-cannot be seen. "Useless here" means: no difference seen, and no cheaper. It says nothing of riffusion-model-v1.
+cannot be seen. {caveat}"Useless here" means: no difference seen, and no cheaper. It says nothing of riffusion-model-v1.
 
 {table}
 {left_out}"""
@@ -233,6 +245,7 @@ def page(frame: pd.DataFrame, given: argparse.Namespace, full: ExperimentParams)
         clips=given.clips,
         least=2.8 * (2 * 0.25 / n) ** 0.5,  # power .8 at 5 %, both shares near a half
         table=markdown(frame),
+        caveat="" if learnt(frame) else UNDECIDED.format(steps=given.steps or full.steps, full=full.steps) + "\n",
         left_out=f"Not run here: {', '.join(left_out)}.\n" if left_out else "",
     )
 
