@@ -276,13 +276,16 @@ def tell_plain(report: Report, runs: list[Full], goal: int, total: float, ways: 
 
 def tell_number(report: Report, few: Full, many: Full, whole: float) -> None:
     """What depends on the number of songs; `whole` is the CPU seconds of a full run of as many whole songs."""
-    report.figure(f"peak memory of all processes, {many.n_songs} songs", many.rss / GIB, "GiB", bar=2)
-    report.figure(f"peak memory, {many.n_songs} songs / {few.n_songs} songs", many.rss / few.rss, "times", bar=1.1)
+    what = f"{many.n_songs} songs of {many.seconds:g} s"
+    report.figure(f"peak memory of all processes, {what}", many.rss / GIB, "GiB", bar=2)
+    report.figure(f"peak memory, {what} against {few.n_songs}", many.rss / few.rss, "times", bar=1.1)
     if many.small:
         noop, status = (many.small[name][1] for name in ("no-op dvc repro", "dvc status"))
-        report.figure(f"no-op dvc repro / dvc status, {many.n_songs} songs, CPU time", noop / status, "times", 1.5)
+        report.figure(f"no-op dvc repro / dvc status, {what}, CPU time", noop / status, "times", 1.5)
         share = 100 * many.small["one changed song"][1] / whole
-        report.figure(f"one changed song of {many.n_songs}, share of a full run's CPU time", share, "%", bar=3)
+        report.figure(
+            f"one changed of {what}, share of the CPU time of a full run of as many whole ones", share, "%", bar=3
+        )
     report.save()
 
 

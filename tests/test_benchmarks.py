@@ -100,10 +100,12 @@ def test_what_load_tells_follows_from_the_runs(tmp_path: Path, monkeypatch: pyte
         "Prefect, DVC and caches, 90 songs, share of the CPU time": pytest.approx(50),
         "plain way / ours, 90 songs, CPU time": pytest.approx(2.7),
         "plain way / ours, 90 songs, wall time": pytest.approx(4.5),
-        "peak memory of all processes, 90 songs": 1.0,
-        "peak memory, 90 songs / 10 songs": 1.0,
-        "no-op dvc repro / dvc status, 90 songs, CPU time": 1.5,
-        "one changed song of 90, share of a full run's CPU time": pytest.approx(1.1),
+        "peak memory of all processes, 90 songs of 45 s": 1.0,
+        "peak memory, 90 songs of 45 s against 10": 1.0,
+        "no-op dvc repro / dvc status, 90 songs of 45 s, CPU time": 1.5,
+        "one changed of 90 songs of 45 s, share of the CPU time of a full run of as many whole ones": pytest.approx(
+            1.1
+        ),
     }
 
 
