@@ -10,6 +10,7 @@ from typing import Any
 from flows import server
 from flows.run import tell
 from tasks.cache import LOCAL
+from tasks.entries import remove_corrupt
 from tasks.locks import lock
 from tasks.params import load
 
@@ -19,10 +20,18 @@ def repro(arguments: list[str]) -> int:
     load()
     with lock(LOCAL / "locks" / "repro.lock", wait=True, tell=tell):
         server.ensure(tell)
-        code = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
+        code = dvc_repro(arguments)
+        if code == 0 and (names := remove_corrupt(Path())):
+            tell(f"corrupt entries in DVC's cache (their bytes do not have their hash), made again: {', '.join(names)}")
+            code = dvc_repro(arguments)
     if code == 0:
         tell(results())
     return code
+
+
+def dvc_repro(arguments: list[str]) -> int:
+    """The exit code of `dvc repro`."""
+    return subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
 
 
 def environment() -> dict[str, str]:

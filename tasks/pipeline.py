@@ -13,6 +13,7 @@ from typing import Any
 from tasks.errors import InputError
 from tasks.reading import yaml_of
 
+HASH = re.compile(r"([0-9a-zA-Z]{1,64}(\.dir)?)?")
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, RecursionError)  # of values of another form
 
 
@@ -139,11 +140,23 @@ def parse_lock(lock: dict[str, Any]) -> dict[str, Locked]:
 
 def _locked(name: str, entry: dict[str, Any]) -> Locked:
     hashes = {
-        kind: {str(item["path"]): str(item.get("md5") or "") for item in entry.get(kind) or []}
+        kind: {str(item["path"]): hash_of(item.get("md5")) for item in entry.get(kind) or []}
         for kind in ("deps", "outs")
     }
     parameters = {str(key): value for file in (entry.get("params") or {}).values() for key, value in file.items()}
     return Locked(name, str(entry.get("cmd", "")), hashes["deps"], hashes["outs"], parameters)
+
+
+def hash_of(md5: object) -> str:
+    """A hash as dvc.lock has it, "" for none. It becomes the name of a file, so it may be nothing else.
+
+    Raises:
+        ValueError: no hash.
+    """
+    text = "" if md5 is None else str(md5)
+    if not HASH.fullmatch(text):
+        raise ValueError(f"no hash: {text[:60]!r}")
+    return text
 
 
 def is_code(path: str) -> bool:

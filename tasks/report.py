@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.cache import prune
+from tasks.errors import InputError
 from tasks.figures import figure, marker
 from tasks.files import write_text
 from tasks.findings import best_arm, p_text, sentences
@@ -88,7 +89,23 @@ def example(results: Results) -> str:
 
 
 def context(results: Results) -> dict[str, Any]:
-    """All that the template shows, but for the clips."""
+    """All that the template shows, but for the clips.
+
+    Raises:
+        InputError: a record of a model or of the labels has another form than this version writes.
+    """
+    try:
+        return _context(results)
+    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(
+            "the records have another form than this version writes",
+            where=results.root / "models/*/emoriff.json, data and reports",
+            got=f"{type(error).__name__}: {error}",
+            todo="run the stages that write them again",
+        ) from error
+
+
+def _context(results: Results) -> dict[str, Any]:
     return {
         "sentences": sentences(results),
         "missing": results.missing,

@@ -299,6 +299,7 @@ def is_sound(run: Run) -> bool:
     return (
         all(isinstance(value, str) for value in texts)
         and all(isinstance(value, dict) for value in [run.parameters, run.seeds, run.base, run.counts, *hashes])
-        and all(isinstance(md5, str) for values in hashes for md5 in values.values())
+        and all(isinstance(text, str) for values in hashes for text in values.values())
+        and all(pipeline.HASH.fullmatch(md5) for values in hashes[:3] for md5 in values.values())
         and all(isinstance(value, str | None) for value in optional)
     )

@@ -56,6 +56,15 @@ class Repository:
         run("git", "config", "user.name", "test", folder=folder)
         self.commit("copy")
 
+    @classmethod
+    def at(cls, folder: Path) -> "Repository":
+        """One that is there already."""
+        found = cls.__new__(cls)
+        found.folder, found.printed = folder, ""
+        run("git", "config", "user.email", "test@example.org", folder=folder)
+        run("git", "config", "user.name", "test", folder=folder)
+        return found
+
     def set_params(self, values: dict[str, Any]) -> None:
         """Write params.yaml."""
         (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))

@@ -33,6 +33,7 @@ from tasks import (
     picture,
     pipeline,
     reading,
+    report,
     results,
     runs,
     sources,
@@ -224,6 +225,16 @@ def test_a_dvc_lock_of_another_form(tmp_path, text):
         pipeline.locked(tmp_path)
 
 
+@pytest.mark.parametrize("md5", ["../../../../etc/passwd", "1" * 5000, "a/b.dir", "..", [1], {}])
+def test_a_hash_is_no_path(tmp_path, md5):
+    lock = {"stages": {"a": {"cmd": "x", "outs": [{"path": "data/wav", "md5": md5}]}}}
+    with pytest.raises(InputError, match="no hash"):
+        pipeline.parse_lock(lock)
+    line = json.loads(reader("lineage, dvc.lock").seeds()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0])
+    assert runs.parse(json.dumps(line)) is not None
+    assert runs.parse(json.dumps(line | {"code": {"tasks/audio.py": md5}})) is None
+
+
 @pytest.mark.parametrize("text", ["- x", "stages: 3", "stages: {a: {}}", "stages: {a: {foreach: 3, do: {}}}"])
 def test_a_dvc_yaml_of_another_form(tmp_path, text):
     (tmp_path / "dvc.yaml").write_text(text)
@@ -355,6 +366,25 @@ def test_curves_of_another_form(tmp_path, content):
     lay({"reports/train/ours/loss.csv": content}, tmp_path)
     with pytest.raises(InputError):
         results.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"parameters": {"sampling": "balanced"}}', '{"parameters": {"prompts": 3}}'])
+def test_a_model_that_says_something_else_of_itself(tmp_path, text):
+    lay(
+        {"models/ours/emoriff.json": text.encode(), "reports/train/ours/loss.csv": b"step,loss,validation_loss\n"},
+        tmp_path,
+    )
+    with pytest.raises(InputError, match="another form"):
+        report.context(results.load(tmp_path))
+
+
+def test_the_page_of_a_folder_of_ones_own_has_a_source_without_a_hash(tmp_path):
+    source = {"name": "folder", "licence": "the user's own files", "citation": ""}  # as tasks.folder writes it
+    lay({"data/raw/sources.json": json.dumps({"sources": [source]}).encode()}, tmp_path)
+    values = report.context(results.load(tmp_path)) | {"rows": {}, "profile": "folder"}
+    page = report.render("report.html.j2", values)
+    assert "the user&#39;s own files" in page
+    assert "SHA-256" not in page
 
 
 def test_a_table_of_another_form_is_told_with_its_columns(tmp_path):
