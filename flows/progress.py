@@ -54,6 +54,7 @@ class Progress:
         if self.bar is None or self.bar.total != total:
             self.close()
             self.bar = tqdm(total=total, desc=self.stage, dynamic_ncols=True, leave=False)
+            self.bar.start_t -= time.monotonic() - self.started  # the first item took its time before there was a bar
         self.bar.n = done
         self.bar.set_postfix_str(note, refresh=False)
         self.bar.refresh()

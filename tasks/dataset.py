@@ -192,7 +192,8 @@ def _place(source: Path, target: Path) -> Path:
 
 def _write_metadata(target: Path, rows: pd.DataFrame) -> Path:
     """One JSON object a line, as the imagefolder loader wants it; `text` is the bare word of the emotion."""
-    records = rows.assign(file_name=rows["file_name"].str.rpartition("/")[2], text=rows["emotion"])
+    names = [Path(name).name for name in rows["file_name"]]  # a split may be empty
+    records = rows.assign(file_name=names, text=rows["emotion"])
     records = records.astype(object).where(records.notna(), None)
     lines = [json.dumps(record, sort_keys=True) + "\n" for record in records.to_dict("records")]
     write_text(target, "".join(lines))

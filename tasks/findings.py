@@ -7,6 +7,8 @@ negative, is said to be so.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from tasks.results import BASE, Measure, Results
 
 HEADLINE = "emotion_accuracy"
@@ -106,9 +108,19 @@ def _asked(results: Results) -> str:
     return (
         f"Asked: can a spectrogram diffusion model be fine-tuned so that it plays the emotion it is told "
         f"({', '.join(results.emotions) or 'no emotion in this run'}), from {train.song_id.nunique()} songs by "
-        f"{train.artist.nunique()} artists ({len(train)} pictures), with {len(fine_tuned)} "
+        f"{artists_of(train)} ({len(train)} pictures), with {len(fine_tuned)} "
         f"training recipe{'s' if len(fine_tuned) != 1 else ''} ({', '.join(fine_tuned) or 'none'}) on one base model?"
     )
+
+
+def artists_of(rows: pd.DataFrame) -> str:
+    """How many artists, as words; songs without one (an empty name) are not one artist's.
+
+    >>> artists_of(pd.DataFrame({"artist": ["A", "B", "A"]})), artists_of(pd.DataFrame({"artist": ["", ""]}))
+    ('2 artists', 'unknown artists')
+    """
+    n = rows.artist.replace("", None).nunique()
+    return f"{n} artist{'s' if n != 1 else ''}" if n else "unknown artists"
 
 
 def _headlines(results: Results) -> dict[str, Measure]:

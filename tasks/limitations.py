@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tasks.findings import KINDS, label, percent, share_with_interval
+from tasks.findings import KINDS, artists_of, label, percent, share_with_interval
 from tasks.report_recipes import drawn
 from tasks.results import REAL_FLOOR, Results
 
@@ -73,7 +73,7 @@ def _small_data(results: Results) -> str:
     if table.empty:
         return NOT_MEASURED
     counts = [
-        f"{split}: {part.song_id.nunique()} songs, {part.artist.nunique()} artists, {len(part)} pictures"
+        f"{split}: {part.song_id.nunique()} songs, {artists_of(part)}, {len(part)} pictures"
         for split, part in table.groupby("split")
     ]
     return "; ".join(counts) + ". " + _figures(results, ("copies", "training"), "")

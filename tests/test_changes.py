@@ -112,7 +112,7 @@ def test_exactly_what_a_change_touches_runs(done: Rehearsal, name: str) -> None:
     ran, computed = done.repro()
     assert (sorted(ran), computed) == (sorted(stages), songs)
     assert set(ran) <= told.keys()
-    assert all(set(told[stage].songs or SONGS) == set(songs[stage]) for stage in songs)
+    assert all(set(told[stage].songs or SONGS) >= set(songs[stage]) for stage in songs)  # none is left untold
     if len(stages) < 2:
         assert kept(done.folder) == files
     assert done.repro() == ([], {})

@@ -125,6 +125,14 @@ def test_what_no_longer_belongs_is_removed(inputs, params):
     assert excluded["reason"].tolist() == ["not in the table of spectrograms"] * 4
 
 
+def test_a_split_may_be_empty(inputs, params):
+    songs = pd.read_parquet(inputs["labels"] / "songs.parquet").assign(split="train")
+    songs.to_parquet(inputs["labels"] / "songs.parquet")
+    write_dataset(**inputs, params=params)
+    assert (inputs["target"] / "test/metadata.jsonl").read_text() == ""
+    assert len((inputs["target"] / "train/metadata.jsonl").read_text().splitlines()) == 120
+
+
 def test_each_reason_to_leave_a_picture_out(inputs):
     manifest, segments, songs, present = tables(inputs)
     songs.loc[songs["song_id"] == 3, ["status", "reason"]] = ["excluded", "within the dead zone of a border"]

@@ -140,6 +140,13 @@ def test_names_from_data_are_escaped(tmp_path: Path) -> None:
     assert "<script>alert" not in report.write(tmp_path, tmp_path / "reports", "demo").read_text()
 
 
+def test_a_folder_of_ones_own_has_no_hash_and_no_citation(tmp_path: Path) -> None:
+    (tmp_path / "data/raw").mkdir(parents=True)
+    source = {"name": "folder", "licence": "the user's own files", "citation": ""}
+    (tmp_path / "data/raw/sources.json").write_text(json.dumps([source]))
+    assert "<b>folder</b>: the user&#39;s own files</p>" in report.write(tmp_path, tmp_path, "folder").read_text()
+
+
 def test_old_media_go(finished: Path) -> None:
     stray = finished / "reports/media/ours/angry_0000.png"
     stray.write_bytes(b"old")
