@@ -113,7 +113,7 @@ class Cache:
 
     def put(self, key: str, record: Record) -> None:
         """Remember `record` under `key`."""
-        text = json.dumps({"rows": record.rows, "files": record.files}, sort_keys=True)
+        text = json.dumps({"rows": record.rows, "files": record.files})  # a table has the columns of its first row
         self._execute("insert or replace into record values (?, ?)", (key, text))
 
     def forget(self, key: str) -> None:

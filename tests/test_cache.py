@@ -53,6 +53,14 @@ def test_a_deleted_output_without_a_copy_is_a_miss(cache: Cache) -> None:
     assert cache.get("key") is None
 
 
+def test_rows_come_back_with_their_columns_in_order(cache: Cache) -> None:
+    """A manifest takes its columns from its first row, which may be remembered or made just now."""
+    cache.remember("key", [{"song_id": 1, "file": "1.wav"}], [])
+    record = cache.recall("key")
+    assert record
+    assert list(record.rows[0]) == ["song_id", "file"]
+
+
 def test_outputs_that_vanish_or_change_before_the_stage_ends_are_named(cache: Cache) -> None:
     path = remembered(cache)
     assert cache.altered("key") == []
