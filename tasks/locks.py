@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -22,10 +23,9 @@ def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock at `path` for the block; who holds it is told once, then waited for.
 
     Raises:
-        LockError: it is held and `wait` is false.
+        LockError: it is held and `wait` is false, or its file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with _opened(path) as file:
         told = False
         while not _taken(file.fileno()):
             if not wait:
@@ -42,6 +42,19 @@ def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")
+    except OSError as error:
+        raise LockError(
+            f"the lock cannot be written: {error.strerror}",
+            where=path,
+            expected="a folder with write permission on a disk with room",
+            todo="give write permission or free some space, then run the same command again",
+        ) from error
 
 
 def _taken(descriptor: int) -> bool:

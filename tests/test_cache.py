@@ -153,3 +153,9 @@ with lock(Path({str(file)!r}), True, print):
         holder.kill()
     with lock(file, wait=False, tell=print):
         assert file.exists()
+
+
+def test_a_lock_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("a file where the folder should be")
+    with pytest.raises(LockError, match="give write permission"), lock(tmp_path / "locks/a.lock", True, print):
+        pass

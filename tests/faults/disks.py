@@ -13,6 +13,7 @@ from tests.faults.undisturbed import STAGES, Running, Stage, World, artifacts, r
 
 FULL = {"download": (0.1, 0.6), "convert": (0.2, 0.7), "train@ours": (0.1, 0.6), "generate@ours": (0.1, 0.6)}
 LIMIT_BYTES = 300_000  # of one file, where nothing can be mounted: less than a WAV of the tiny corpus
+HELP = ("what to do:", "No space left on device", "Read-only file system", "File too large")  # the last three: DVC's
 READ_ONLY = {"convert": ("data", ".emoriff", "."), "train@ours": ("models",), "evaluate": ("reports",)}
 
 
@@ -78,7 +79,7 @@ def resumed(fault: str, run: Running, stage: Stage, world: World, old: dict[str,
     again = repro(run.repository, stage.name, world.server)
     again_code, different = again.ended(), differences(run.repository, stage)
     equal = again_code == 0 and not different
-    helps = "what to do:" in said and "Traceback" not in said
+    helps = "Traceback" not in said and any(text in said for text in HELP)
     observed = f"status {code}" + ("" if helps else ", no help") + ("; half-written: " + broken[0] if broken else "")
     message = message_of(said) if equal else f"{message_of(said)} AFTERWARDS {message_of(again.said())} {different[:2]}"
     return Row(fault, "stops with a message", observed, message, equal, equal and code != 0 and helps and not broken)

@@ -34,11 +34,11 @@ def overwrite(files: list[Path]) -> None:
 def disturbed(
     world: World, name: str, what: str, folder: str, made: str, disturb: Callable[[list[Path]], None], expected: str
 ) -> Row:
-    """The stage while one file of `folder` is disturbed, as soon as there is a first file in `made`."""
+    """The stage while one file of `folder` is disturbed, as soon as there are some files in `made`."""
     stage = world.stages[name]
     repository = stage.restored(world.folder / "work")
     run = repro(repository, name, world.server)
-    run.until(lambda: files(repository / made))
+    run.until(lambda: len(files(repository / made)) >= 3)
     chosen = files(repository / folder)
     kept = {path: path.read_bytes() for path in chosen}
     disturb(chosen)
