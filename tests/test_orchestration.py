@@ -208,12 +208,12 @@ def test_experiments_are_run_shown_compared_and_queued(elsewhere: Repository) ->
 def test_plots_show_all_losses_in_one_plot_and_pictures(elsewhere: Repository) -> None:
     output = elsewhere.dvc("plots", "show", "--json", "--split")
     assert "failed to load" not in output
-    found = json.loads(output[output.index("{") : output.rindex("}") + 1])["data"]
-    names = {point.get("filename") for plot in found["dvc.yaml::loss"] for point in plot["datapoints"]["workspace"]}
-    assert {name.split("/")[-2] for name in names} == {"exp1", "exp2", "exp3", "ours"}
+    (plot,) = json.loads(output[output.index("{") : output.rindex("}") + 1])["data"]["loss"]
+    names = {point["filename"] for point in plot["anchor_definitions"]["<DVC_METRIC_DATA>"]}
+    assert names == {f"{experiment}/loss.csv" for experiment in ("exp1", "exp2", "exp3", "ours")}
     elsewhere.dvc("plots", "show")
     page = (elsewhere.folder / "dvc_plots/index.html").read_text()
-    assert page.count("<img") == 25
+    assert page.count("<img") == 25  # five arms, five emotions
 
 
 # Deployments
