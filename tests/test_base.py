@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tasks import autoencoder, base, demo_model, pictures
 from tasks.errors import DownloadError, ModelError, ParameterError
@@ -134,8 +135,10 @@ def test_a_hub_without_the_repository_is_said(copy, tmp_path, monkeypatch):
 
 
 def test_a_branch_is_no_pin(tmp_path):
-    with pytest.raises(ParameterError, match=r"(?s)not pinned.*main"):
+    with pytest.raises(ValidationError, match=r"(?s)revision.*main"):
         make(tmp_path, repository=REPOSITORY, revision="main")
+    with pytest.raises(ParameterError, match="not pinned"):
+        make(tmp_path, repository=REPOSITORY, revision=None)
 
 
 def test_pickled_weights_are_refused(copy, tmp_path):
