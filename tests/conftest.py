@@ -12,6 +12,14 @@ from tests.repository import Repository
 ROOT = Path(__file__).parent.parent
 
 
+FIRST = ("test_pipeline.py", "test_changes.py", "test_orchestration.py")  # long ones, so that no worker waits for them
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; a worker of xdist takes whole files, because session fixtures are dear."""
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+
+
 @pytest.fixture
 def real_data() -> Path:
     """Real DEAM annotations and clips, where the machine has them."""

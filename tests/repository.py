@@ -21,6 +21,7 @@ TINY: dict[str, Any] = {
     "evaluate": {"n_bootstrap": 20, "n_permutations": 20, "min_clips": 2, "pca_dimensions": 2},
     "compute": {"buckets": 4},
 }  # fmt: skip
+EXPERIMENTS = ("exp1", "ours")
 EXPERIMENT = {"steps": 2, "batch": 2, "resolution": 32}
 
 
@@ -34,8 +35,8 @@ def overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def tiny_params() -> dict[str, Any]:
     """The demo profile with everything small."""
     values = overlaid(yaml.safe_load((ROOT / "profiles" / "demo.yaml").read_text()), TINY)
-    for experiment in values["train"]["experiments"].values():
-        overlaid(experiment, EXPERIMENT)
+    wanted = values["train"]["experiments"]
+    values["train"]["experiments"] = {name: overlaid(wanted[name], EXPERIMENT) for name in EXPERIMENTS}
     return values
 
 

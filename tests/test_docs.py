@@ -13,7 +13,6 @@ import soundfile
 import typer
 
 from docs import generate
-from docs.schemas import TABLES
 from flows.__main__ import main
 from tests.repository import ROOT, Repository, tiny_params
 
@@ -65,7 +64,6 @@ def test_the_reference_is_what_the_code_prints(name: str, monkeypatch: pytest.Mo
 RUNNABLE = [page for page in PAGES if any(mark for mark, _ in commands(page))]
 
 
-@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("page", RUNNABLE, ids=[page.stem for page in RUNNABLE])
 def test_marked_commands_of_a_page_run_one_after_the_other(
     page: Path, workplace: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -135,16 +133,3 @@ def test_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         assert target.startswith("http") or (page.parent / target).exists(), target
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("pipeline")
-@pytest.mark.parametrize("table", [table for table in TABLES if table.columns], ids=lambda table: table.path)
-def test_columns_are_as_described(table: Any, reproduced: Repository) -> None:
-    import pandas as pd
-
-    path = reproduced.folder / table.path.replace("NAME", "ours")
-    found = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    posteriors = [name for name in found if name.startswith("posterior_")]
-    described = [name for name in table.columns if not name.startswith("posterior_") or name in posteriors]
-    assert list(found) == described

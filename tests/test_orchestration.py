@@ -18,11 +18,11 @@ import psutil
 import pytest
 import yaml
 
-from tests.repository import Repository, environment, run
+from tests.repository import EXPERIMENTS, Repository, environment, run
 from tests.s3_server import Line, free_port, s3, wait_for
 from tests.test_pipeline import UP_TO_DATE, computed, ran
 
-pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 MOTO = "moto[server]==5.2.5"  # wants another botocore than dvc-s3, so it gets an environment of its own
 
 
@@ -210,7 +210,7 @@ def test_plots_show_all_losses_in_one_plot_and_pictures(elsewhere: Repository) -
     assert "failed to load" not in output
     (plot,) = json.loads(output[output.index("{") : output.rindex("}") + 1])["data"]["loss"]
     names = {point["filename"] for point in plot["anchor_definitions"]["<DVC_METRIC_DATA>"]}
-    assert names == {f"{experiment}/loss.csv" for experiment in ("exp1", "exp2", "exp3", "ours")}
+    assert names == {f"{experiment}/loss.csv" for experiment in EXPERIMENTS}
     elsewhere.dvc("plots", "show")
     page = (elsewhere.folder / "dvc_plots/index.html").read_text()
     assert page.count("<img") == 25  # five arms, five emotions

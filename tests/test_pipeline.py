@@ -3,16 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 
+from docs.schemas import TABLES
 from flows.graph import with_code
 from tests.rehearsal import Rehearsal, prepare
-from tests.repository import ROOT, Repository
+from tests.repository import EXPERIMENTS, ROOT, Repository
 
-pytestmark = pytest.mark.xdist_group("pipeline")
 UP_TO_DATE = "Data and pipelines are up to date."
 
 
@@ -41,9 +42,18 @@ def test_dvc_yaml_lists_the_code_that_each_stage_imports() -> None:
 
 def test_from_download_to_report(reproduced: Repository) -> None:
     metrics = json.loads((reproduced.folder / "reports/metrics.json").read_text())
-    assert set(metrics["experiments"]) == {"base", "exp1", "exp2", "exp3", "ours"}
+    assert set(metrics["experiments"]) == {"base", *EXPERIMENTS}
     assert "index.html" in reproduced.printed
     assert (reproduced.folder / "reports/index.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table.columns], ids=lambda table: table.path)
+def test_columns_are_as_described(table: Any, reproduced: Repository) -> None:
+    path = reproduced.folder / table.path.replace("NAME", "ours")
+    found = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    posteriors = [name for name in found if name.startswith("posterior_")]
+    described = [name for name in table.columns if not name.startswith("posterior_") or name in posteriors]
+    assert list(found) == described
 
 
 def test_a_second_run_runs_nothing(reproduced: Repository) -> None:
