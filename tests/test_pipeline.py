@@ -108,7 +108,7 @@ def test_a_folder_of_ones_own(real_data: Path, tmp_path: Path, monkeypatch: pyte
     prepare(repository)
     repository.emoriff("use", "folder", str(songs))
     ran, computed = Rehearsal(repository.folder, monkeypatch).repro("dataset")
-    assert ran == ["download", "convert", "segment", "label", "spectrogram", "dataset"]
+    assert sorted(ran) == sorted(["download", "convert", "segment", "label", "spectrogram", "dataset"])
     assert computed == {"convert": [2, 3, 4, 5, 7], "spectrogram": [2, 3, 4, 5, 7]}
     pictures = pd.read_parquet(repository.folder / "data/dataset/dataset.parquet")
     assert len(pictures) == len(pd.read_parquet(repository.folder / "data/spectrograms/manifest.parquet"))
