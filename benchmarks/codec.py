@@ -1,6 +1,6 @@
 """Speed and fidelity of the spectrogram codec: `python -m benchmarks.codec [--quick] [AUDIO ...]`.
 
-Clips: the given files, else those below EMORIFF_REAL_DATA (or ../shared/real) and three songs of data/wav.
+Clips: the given files, else those below EMORIFF_REAL_DATA (or ../shared/real) and every ninth song of data/wav.
 Fidelity is measured round trip, audio -> picture -> audio -> picture, against Riffusion's way back written with
 numpy and librosa: dense least squares for the mels, then 32 Griffin-Lim iterations with momentum 0.99 on the
 17,640-point FFT. Speed is CPU time of one thread for 10 s of audio, the best of several runs, against a plain
@@ -46,11 +46,14 @@ OURS = {
 }
 
 
-def clips(given: list[Path]) -> list[Path]:
-    """Audio files to measure on."""
+def clips(given: list[Path]) -> dict[str, list[Path]]:
+    """Audio files to measure on, by where they come from."""
+    if given:
+        return {"given": given}
     real = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
     found = sorted(path for path in real.rglob("*") if path.suffix in (".mp3", ".ogg", ".wav"))
-    return given or found + sorted((ROOT / "data" / "wav").glob("*.wav"))[:60:20]
+    groups = {"real": found, "demo's": sorted(Path("data/wav").glob("*.wav"))[::9]}
+    return {name: paths for name, paths in groups.items() if paths}
 
 
 def excerpt(path: Path, n_samples: int) -> np.ndarray:
@@ -222,21 +225,25 @@ def main() -> None:
     parser.add_argument("audio", nargs="*", type=Path)
     parser.add_argument("--quick", action="store_true", help="without the reference way back, which takes 10 s a clip")
     arguments = parser.parse_args()
-    paths = clips(arguments.audio)
-    table = speed(paths[0], runs=20)
+    groups = clips(arguments.audio)
+    first = next(iter(groups.values()))[0]
+    table = speed(first, runs=20)
     report = Report("codec")
-    report.say(f"CPU ms for 10 s of audio, one thread ({paths[0].name})\n{table.round(1).to_string()}")
+    report.say(f"CPU ms for 10 s of audio, one thread ({first.name})\n{table.round(1).to_string()}")
     total = table["sum"]
     report.figure("forward / floor", total["ours"] / total["floor"], "times", bar=1.5)
     report.figure("plain librosa + Pillow / forward", total["plain librosa + Pillow"] / total["ours"], "times", 4, True)
     report.figure("back, 10 s of audio", table["back (10 s)"]["ours"] / 1000, "CPU s", bar=2)
-    scaling(report, paths[0], 80)
-    results = fidelity(paths, not arguments.quick)
-    means = results.groupby("method", sort=False).mean(numeric_only=True)
-    report.say(f"round trip, mean of {results['clip'].nunique()} clips of up to 5.1 s\n{means.round(2).to_string()}")
-    if not arguments.quick:
-        theirs, own = (means.loc[name].iloc[:4] for name in (REFERENCE, next(iter(OURS))))
-        report.figure("measures of the round trip, of 4, better than Riffusion's", (own < theirs).sum(), "", 4, True)
+    scaling(report, first, 80)
+    for name, paths in groups.items():
+        means = fidelity(paths, not arguments.quick).groupby("method", sort=False).mean(numeric_only=True)
+        report.say(f"round trip, mean of {len(paths)} {name} clips of up to 5.1 s\n{means.round(2).to_string()}")
+        if not arguments.quick:
+            theirs, own = (means.loc[method].iloc[:4] for method in (REFERENCE, next(iter(OURS))))
+            better = int((own < theirs).sum())
+            report.figure(
+                f"measures of the round trip, of 4, better than Riffusion's, {name} clips", better, "", 4, True
+            )
     report.save()
 
 

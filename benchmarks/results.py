@@ -16,13 +16,14 @@ from tasks.files import write_text
 TARGET = ROOT / "benchmarks" / "results.md"
 TITLES = {
     "load": "From archives to data set",
+    "noop": "When nothing has changed",
     "codec": "Spectrograms and the way back",
     "denoise": "Denoising",
     "training": "Training",
     "sampling": "Sampling",
     "lineage": "Lineage",
 }
-QUICK = ("codec", "denoise", "training", "lineage")  # `sampling` needs a trained model, `load` an hour
+QUICK = ("codec", "denoise", "training", "lineage")  # `sampling` and `noop` need a finished run, `load` an hour
 
 
 def saved() -> dict[str, dict[str, Any]]:

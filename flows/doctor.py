@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from flows.run import tell, versions
+from tasks.decoding import ffmpeg
 from tasks.errors import EmoriffError
 from tasks.params import Params, load
 
@@ -50,10 +51,9 @@ def gpu() -> str:
 
 def programs() -> list[tuple[bool, str]]:
     """Programs beside Python."""
-    ffmpeg = shutil.which("ffmpeg")
     return [
         (shutil.which("git") is not None, f"git: {shutil.which('git')}"),
-        (True, f"ffmpeg: {ffmpeg or 'none (only needed for AAC, WMA and the like)'}"),
+        (True, f"ffmpeg: {ffmpeg() or 'none (needed for AAC, WMA and the like)'}"),
     ]
 
 

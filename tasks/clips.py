@@ -24,6 +24,7 @@ from tasks.files import seed_from
 from tasks.params import DecodeParams, SpectrogramParams
 from tasks.picture import Picture
 from tasks.reading import parquet_of
+from tasks.worker import single_threaded
 
 THUMBNAIL = 32  # pixels a side: a copied picture is still itself, finer detail is beyond a small VAE
 
@@ -301,13 +302,6 @@ def worker_pool(workers: int, progress: Progress | None = None) -> Iterator[Map]
                 return collect(results, len(items), note, progress)
 
             yield run
-
-
-def single_threaded() -> None:
-    """One thread for the linear algebra of this process."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
 
 
 def collect(results: Any, n_items: int, note: str, progress: Progress | None) -> list[Any]:

@@ -1,12 +1,11 @@
 """Whole files through the codec, for the command line: audio file <-> **PNG**."""
 
 import contextlib
-import shutil
 from pathlib import Path
 
 from tasks import audio as audio_files
 from tasks import inverse, spectrogram
-from tasks.decoding import Decoded, decode_with_ffmpeg
+from tasks.decoding import Decoded, decode_with_ffmpeg, ffmpeg
 from tasks.errors import AudioError, ParameterError
 from tasks.params import DecodeParams, SpectrogramParams
 
@@ -42,11 +41,11 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
 
 
 def decoded_as_riffusion(audio: Path) -> Decoded:
-    """The file's waveform; MP3 by ffmpeg where there is one, because Riffusion decodes so.
+    """The file's waveform; MP3 by ffmpeg, because Riffusion decodes so.
 
     libsndfile differs by one step of 16 bits here and there, and at the start of files cut out of a longer MP3.
     """
-    if audio.suffix.lower() == ".mp3" and shutil.which("ffmpeg"):
+    if audio.suffix.lower() == ".mp3" and ffmpeg():
         with contextlib.suppress(AudioError):  # not what it seems: `decode` goes by content and says what is wrong
             return decode_with_ffmpeg(audio, AudioError("not decoded yet"))
     return audio_files.decode(audio)

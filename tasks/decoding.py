@@ -6,7 +6,7 @@ Two decoders differ in their samples, so the one that was used is told along wit
 
 import os
 import re
-import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,7 +29,7 @@ MOST_SAMPLES = 1 << 29  # of a song, all channels: 100 minutes of 44.1 kHz stere
 END_SECONDS = 0.1  # a shortfall below this is a decoder's end effect: DEAM's MP3s lack 13 to 15 ms
 LOWEST_HZ, HIGHEST_HZ = 4000, 768000  # a header that says 1 Hz would fill the memory when resampled
 STREAMED_BYTES = 0x7FFF0000  # a WAV header that says more was written to a pipe: the length was unknown
-FORMATS = {  # ending -> names of the format in libsndfile, in ffprobe
+FORMATS = {  # ending -> names of the format in libsndfile, in ffmpeg
     ".mp3": ("MP3", "mp3"),
     ".wav": ("WAV WAVEX RF64", "wav"),
     ".flac": ("FLAC", "flac"),
@@ -39,6 +39,8 @@ FORMATS = {  # ending -> names of the format in libsndfile, in ffprobe
     ".m4a": ("", "m4a"),
 }
 NATIVE_NOISE = re.compile(r"^(Note|Warning): .*|^\[src/libmpg123.*|^main: .*")
+INPUT = re.compile(r"^Input #0, (\S+), from ", re.MULTILINE)
+STREAM = re.compile(r"^  +Stream #0:\d+\S*: Audio: (\w+)", re.MULTILINE)
 DAMAGE = re.compile(r"error: |Trying to resync")
 
 
@@ -155,7 +157,7 @@ def decode_with_ffmpeg(path: Path, reason: AudioError) -> Decoded:
     Raises:
         AudioError: no ffmpeg, no audio in the file, or it cannot be decoded.
     """
-    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+    if not ffmpeg():
         raise AudioError(
             f"{reason.what}; ffmpeg, which reads more, is not installed",
             where=path,
@@ -176,19 +178,22 @@ def decode_with_ffmpeg(path: Path, reason: AudioError) -> Decoded:
 
 
 def _pydub_segment(path: Path, reason: AudioError) -> tuple[Any, str]:
-    """pydub's AudioSegment, and what ffprobe calls the file's format."""
+    """pydub's AudioSegment of 16-bit samples, and what ffmpeg calls the file's format."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # audioop leaves the standard library in 3.13
+        warnings.simplefilter("ignore")  # audioop leaves the standard library in 3.13; no ffmpeg on the path
         from pydub import AudioSegment
         from pydub.exceptions import CouldntDecodeError
-        from pydub.utils import mediainfo_json
+    AudioSegment.converter = ffmpeg()
     try:
         with _unnamed(path) as content:
-            probed = mediainfo_json(content)
-            if not any(stream["codec_type"] == "audio" for stream in probed["streams"]):
+            told = _ffmpeg("-hide_banner", "-i", content)
+            kind, audio = INPUT.search(told), STREAM.search(told)
+            if kind and not audio:
                 raise AudioError("not audio", where=path, got=f"{reason.what}; ffmpeg finds no audio in it")
-            return AudioSegment.from_file(content), probed["format"]["format_name"]
-    except (CouldntDecodeError, LookupError, ValueError) as error:  # ValueError: ffprobe gave no JSON
+            if not kind or not audio:
+                raise ValueError(told)
+            return AudioSegment.from_file(content, codec=audio[1]), kind[1]  # a codec that is told needs no ffprobe
+    except (CouldntDecodeError, LookupError, ValueError) as error:
         raise AudioError("cannot be decoded", where=path, got=f"{reason.what}; ffmpeg: {_last_line(error)}") from error
 
 
@@ -202,18 +207,33 @@ def _unnamed(path: Path) -> Iterator[str]:
 
 
 def _last_line(error: Exception) -> str:
-    """The end of ffmpeg's output; of ffprobe's silence, that."""
+    """The end of ffmpeg's output."""
     lines = str(error).strip().splitlines()
     return lines[-1] if lines and "Output from ffmpeg" in str(error) else "not audio"
 
 
 @lru_cache
+def ffmpeg() -> str | None:
+    """The ffmpeg program that is pinned along with our packages; where it has none for this machine, the system's."""
+    import imageio_ffmpeg
+
+    try:
+        program: str = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError:
+        return None
+    return program
+
+
+def _ffmpeg(*arguments: str) -> str:
+    """What ffmpeg tells, wherever it tells it."""
+    done = subprocess.run([str(ffmpeg()), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.stdout.decode("utf-8", "replace")
+
+
+@lru_cache
 def ffmpeg_version() -> str:
     """As "ffmpeg 5.1.9"."""
-    import subprocess
-
-    first = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout.split("\n")[0]
-    return " ".join(first.split()[0:3:2])
+    return " ".join(_ffmpeg("-version").split("\n")[0].split()[0:3:2])
 
 
 def looks_like_text(path: Path) -> bool:

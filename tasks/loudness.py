@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy import signal
 
 SILENCE_LUFS = -70.0  # the absolute gate of BS.1770; what is quieter has no loudness
 STEP_SECONDS, STEPS_PER_BLOCK = 0.1, 4  # blocks of 400 ms, overlapping by 75 %
@@ -25,6 +24,8 @@ def loudness(waveform: np.ndarray, sample_rate_hz: int) -> float:
 
 def block_energies(waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """K-weighted mean square of each block, summed over the channels: [blocks]."""
+    from scipy import signal  # takes a second to load, which those need not who read manifests only
+
     weighted = signal.sosfilt(k_weighting(sample_rate_hz), waveform, axis=-1)
     step = min(round(STEP_SECONDS * sample_rate_hz), weighted.shape[-1])
     steps = weighted[:, : weighted.shape[-1] // step * step].reshape(len(weighted), -1, step)

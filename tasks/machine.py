@@ -6,8 +6,10 @@ import platform
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # What a run rewrites itself is no change of the code.
@@ -76,11 +78,14 @@ def environment() -> Environment:
     )
 
 
+@lru_cache
 def package_versions() -> dict[str, str]:
     """Versions of the installed packages that can shape a result."""
-    wanted = set(PACKAGES.split())
-    found = {found.name.lower(): found.version for found in distributions() if found.name}
-    return {name: found[name] for name in sorted(wanted & found.keys())}
+    found = {}
+    for name in PACKAGES.split():
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def processor() -> str:

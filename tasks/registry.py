@@ -4,11 +4,7 @@ Only this module and flows/ know Prefect. A task handles one bucket of items (so
 because a Prefect task costs as much as a small song; inside it each item has its own key (tasks/cache.py).
 """
 
-import importlib
 import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +20,7 @@ from prefect.context import TaskRunContext
 from tasks.cache import Cache, item_key
 from tasks.errors import EmoriffError
 from tasks.files import digest
+from tasks.worker import call, single_threaded
 
 
 @dataclass(frozen=True)
@@ -171,15 +168,6 @@ def result_of(stage: str, item: Item, future: Future[list[dict[str, Any]]]) -> l
         ) from error
 
 
-def call(noun: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    """The noun's rows (a single row becomes a list of one, None an empty list)."""
-    module, name = noun.split(":")
-    rows = getattr(importlib.import_module(module), name)(**arguments)
-    if rows is None:
-        return []
-    return [rows] if isinstance(rows, dict) else list(rows)
-
-
 def files_of(entry: Entry, item: Item, rows: list[dict[str, Any]]) -> list[Path]:
     """The files an item made: those that its rows name, and all that is below its own outputs."""
     named = [Path(item.folder) / row[column] for row in rows for column in entry.files if row.get(column)]
@@ -207,19 +195,3 @@ def process_pool(workers: int) -> Iterator[None]:
             raise
         finally:
             POOL.pop()
-
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-def single_threaded() -> None:
-    """One thread a process: processes side by side are faster than threads, and bits do not change."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process when its parent was killed: it would wait for work for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
