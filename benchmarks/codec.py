@@ -142,7 +142,7 @@ def speed(path: Path, runs: int) -> pd.DataFrame:
         picture = spectrogram.encode(samples[None] / 32768, RATE, RIFFUSION)
         plain = plain_pixels(samples)
         decode = cpu_ms(lambda: soundfile.read(mp3, dtype="float32"), runs)
-        tile = spectrogram.tiles(picture, RIFFUSION)[0][1]
+        tile = spectrogram.tiles(picture, RIFFUSION)[0]
         rows = {
             "ours": {
                 "decode": decode,

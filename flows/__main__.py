@@ -176,7 +176,7 @@ def encode(
 
 @app.command(rich_help_panel="Tools")
 def decode(
-    png: Annotated[Path, typer.Argument(help="spectrogram picture, Riffusion's too")],
+    png: Annotated[list[Path], typer.Argument(help="spectrogram picture, Riffusion's too; or all tiles of one")],
     audio: Annotated[Path, typer.Argument(help="audio to write: .wav, .mp3 or .ogg")],
     seed: Annotated[int, typer.Option(min=0, help="of the first phases")] = 0,
     method: Annotated[
@@ -184,7 +184,7 @@ def decode(
     ] = "pghi",
     iterations: Annotated[int, typer.Option(min=0, max=512, help="Griffin-Lim iterations")] = 16,
 ) -> None:
-    """Spectrogram picture -> audio (WAV, MP3 or OGG by the ending)."""
+    """Spectrogram picture -> audio (WAV, MP3 or OGG by the ending); the overlaps of tiles are cross-faded."""
     from tasks.codec import decode_file
     from tasks.params import DecodeParams
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tasks import audio as audio_files
 from tasks import inverse, spectrogram
 from tasks.decoding import Decoded, decode_with_ffmpeg, ffmpeg
-from tasks.errors import AudioError, ParameterError
+from tasks.errors import AudioError, ParameterError, PictureError
 from tasks.params import DecodeParams, SpectrogramParams
 
 
@@ -34,7 +34,7 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
         spectrogram.save(picture, png, three_channels=True)
         return [png]
     written = []
-    for index, (_, part) in enumerate(spectrogram.tiles(picture, params)):
+    for index, part in enumerate(spectrogram.tiles(picture, params)):
         written.append(png.with_name(f"{png.stem}_{index}.png"))
         spectrogram.save(part, written[-1], three_channels=True)
     return written
@@ -51,9 +51,17 @@ def decoded_as_riffusion(audio: Path) -> Decoded:
     return audio_files.decode(audio)
 
 
-def decode_file(png: Path, audio: Path, decode: DecodeParams, seed: int) -> None:
-    """The picture as audio: 16-bit WAV, or MP3 or Opus by the name's ending; mono or stereo as the picture is."""
-    picture = spectrogram.load(png)
+def decode_file(pngs: list[Path], audio: Path, decode: DecodeParams, seed: int) -> None:
+    """The picture as audio: 16-bit WAV, or MP3 or Opus by the name's ending; mono or stereo as the picture is.
+
+    Several pictures are the tiles of one spectrogram, in any order; where they overlap, they are cross-faded.
+    """
+    pictures = [spectrogram.load(png) for png in pngs]
+    try:
+        picture = pictures[0] if len(pictures) == 1 else inverse.join_tiles(pictures)
+    except PictureError as error:
+        where = ", ".join(map(str, pngs))
+        raise PictureError(error.what, where=where, expected=error.expected, got=error.got, todo=error.todo) from error
     waveform = inverse.waveform_from_picture(picture, decode, seed)
     write = audio_files.write_wav if audio.suffix.lower() == ".wav" else audio_files.write_listening
     write(audio, waveform, picture.params.sample_rate_hz)

@@ -195,31 +195,39 @@ def full_rate_waveform(spectra: np.ndarray, params: SpectrogramParams) -> np.nda
     return istft(padded, full)
 
 
-def join_tiles(tiles: list[tuple[int, Picture]]) -> Picture:
-    """One wide picture of overlapping tiles, each with its first column; overlaps are cross-faded linearly.
+def join_tiles(tiles: list[Picture]) -> Picture:
+    """One wide picture of the overlapping tiles of a spectrogram; overlaps are cross-faded linearly.
 
     The fade is of pixel levels, on the loudest tile's maximum and before any phase is chosen, so that nothing
     cancels in the overlap. Tiles of one picture give that picture back, pixel for pixel.
 
     Raises:
-        PictureError: no tiles, or columns that no tile covers.
+        PictureError: no tiles, two at one place, of different spectrograms, or columns that no tile covers.
     """
-    if not tiles:
-        raise PictureError("no tiles to join", expected="at least one", got=0)
-    first, last = min(start for start, _ in tiles), max(start + tile.columns for start, tile in tiles)
-    loudest = max((tile for _, tile in tiles), key=lambda tile: tile.max_value)
+    starts = sorted(tile.first_column for tile in tiles)
+    if not tiles or len({*starts}) < len(starts):
+        todo = "give each tile of `emoriff encode --tile` once"
+        raise PictureError("not the tiles of one spectrogram", expected="a first column each", got=starts, todo=todo)
+    kinds = sorted({tile.params.model_dump_json() for tile in tiles})
+    if len(kinds) > 1:
+        raise PictureError("tiles of different spectrograms", expected="equal parameters", got=kinds)
+    first = last = starts[0]
+    for tile in sorted(tiles, key=lambda tile: tile.first_column):
+        if tile.first_column > last:
+            raise PictureError("a gap between tiles", expected="overlapping tiles", got=f"first columns {starts}")
+        last = max(last, tile.first_column + tile.columns)
+    loudest = max(tiles, key=lambda tile: tile.max_value)
     total: np.ndarray = np.zeros(1, np.float32)
     weight = np.zeros(last - first, np.float32)
-    for start, tile in tiles:
+    for tile in tiles:
         ramp = np.minimum(np.arange(tile.columns) + 1, tile.columns - np.arange(tile.columns))
-        edges = (start - first, last - start - tile.columns)
+        edges = (tile.first_column - first, last - tile.first_column - tile.columns)
         placed = np.pad(darkness_at(tile, loudest.max_value), ((0, 0), edges, (0, 0)))
         ramp = np.pad(ramp.astype(np.float32), edges)
         total, weight = total + placed * ramp[:, None], weight + ramp
-    if not weight.all():
-        raise PictureError("a gap between tiles", expected="overlapping tiles", got=[start for start, _ in tiles])
     planes = np.rint(255 - total / weight[:, None]).astype(np.uint8)
-    return replace(loudest, pixels=spectrogram.picture_from_planes(planes), n_columns=last - first)
+    pixels = spectrogram.picture_from_planes(planes)
+    return replace(loudest, pixels=pixels, n_columns=last - first, first_column=first)
 
 
 def darkness_at(picture: Picture, max_value: float) -> np.ndarray:

@@ -47,6 +47,7 @@ RIFFUSION_MAX_VALUE = 30e6  # what Riffusion assumes of a picture without the ta
 FORMATS = ("PNG", "JPEG", "WEBP")  # Riffusion's pictures come so; no other format's reader is tried
 MOST_PIXELS_A_BYTE = 8300  # deflate packs 1032 to 1, and 8 pixels of one bit are a byte
 MOST_STRETCH = 100  # columns that one column of a resized picture can stand for
+MOST_COLUMNS = 2_000_000  # of a spectrogram in tiles: more than five hours
 COLOUR_SPREAD = 16.0  # pixel values; a VAE leaves 1 to 5 between the channels of a grey picture
 
 STEREO_TAG, MAX_VALUE_TAG = 11005, 11080
@@ -69,7 +70,8 @@ class Picture:
     `pixels` is uint8 [rows, columns] (mono) or [rows, columns, 3] (stereo: 0, left, right); 0 is the loudest
     and 255 silence; the lowest frequency is the bottom row. `max_value` is the mel value of pixel 0 (0 for
     digital silence). `loudness_lufs` is None where nobody measured it. `n_columns` is the number of
-    `step_ms` columns that the picture stands for; None: width times n_mels / height.
+    `step_ms` columns that the picture stands for; None: width times n_mels / height. `first_column` is where a
+    tile begins in the spectrogram that it was cut out of.
     """
 
     pixels: np.ndarray
@@ -77,6 +79,7 @@ class Picture:
     loudness_lufs: float | None
     params: SpectrogramParams
     n_columns: int | None = None
+    first_column: int = 0
 
     @property
     def columns(self) -> int:
@@ -92,25 +95,25 @@ class Picture:
         return hashlib.sha256(head.encode() + np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
 
 
-def tiles(picture: Picture, params: SpectrogramParams) -> list[tuple[int, Picture]]:
-    """The pictures that a segment becomes, each with its first column.
+def tiles(picture: Picture, params: SpectrogramParams) -> list[Picture]:
+    """The pictures that a segment becomes, from left to right.
 
     `tiles`: as few tiles of `tile_columns` as cover the picture, evenly spread, the first at the left edge and
     the last at the right edge (1,001 columns: [0:512) and [489:1001)). A picture narrower than one tile is
     padded at the right with silence. `square`: the whole segment, resized to n_mels x n_mels.
     """
     if params.tiling == "square":
-        return [(0, resized(picture, params.n_mels, params.n_mels))]
+        return [resized(picture, params.n_mels, params.n_mels)]
     width, size = picture.pixels.shape[1], params.tile_columns
     if width < size:
         missing = [(0, 0), (0, size - width)] + [(0, 0)] * (picture.pixels.ndim - 2)
         padded = np.pad(picture.pixels, missing, constant_values=255)
         if padded.ndim == 3:
             padded[:, :, 0] = 0  # red is no channel
-        return [(0, replace(picture, pixels=padded, n_columns=size))]
-    starts = tile_starts(width, size)
+        return [replace(picture, pixels=padded, n_columns=size)]
     return [
-        (start, replace(picture, pixels=picture.pixels[:, start : start + size], n_columns=size)) for start in starts
+        replace(picture, pixels=picture.pixels[:, start : start + size], n_columns=size, first_column=start)
+        for start in tile_starts(width, size)
     ]
 
 
@@ -190,6 +193,8 @@ def _text(picture: Picture) -> str:
     extra["loudness_lufs"] = picture.loudness_lufs
     if picture.pixels.shape[:2] != (params.n_mels, picture.columns):
         extra["n_columns"] = picture.columns
+    if picture.first_column:
+        extra["first_column"] = picture.first_column
     return json.dumps(extra, sort_keys=True)
 
 
@@ -216,7 +221,8 @@ def load(path: Path) -> Picture:
     pixels = _channels(pixels, exif.get(STEREO_TAG), path)
     if pixels.ndim == 3:
         params = params.model_copy(update={"channel": "stereo"})
-    picture = Picture(pixels, max_value, extra.get("loudness_lufs"), params, extra.get("n_columns"))
+    numbers = (extra.get("loudness_lufs"), params, extra.get("n_columns"), extra.get("first_column", 0))
+    picture = Picture(pixels, max_value, *numbers)
     if not 1 <= picture.columns <= MOST_STRETCH * pixels.shape[1]:
         expected = f"1 to {MOST_STRETCH} times its width of {pixels.shape[1]}"
         raise PictureError("it cannot stand for so many columns", where=path, expected=expected, got=picture.columns)
@@ -244,9 +250,12 @@ def _extra_from_text(text: str, path: Path) -> dict[str, Any]:
     try:
         extra = json.loads(text)
         columns, loudness = extra.get("n_columns"), extra.get("loudness_lufs")
+        first = extra.get("first_column", 0)
         known = loudness is None or (isinstance(loudness, int | float) and math.isfinite(loudness))
         if not (columns is None or type(columns) is int) or not known:
             raise ValueError("n_columns or loudness_lufs is no number")
+        if type(first) is not int or not 0 <= first <= MOST_COLUMNS:
+            raise ValueError(f"first_column is none of 0 to {MOST_COLUMNS}")
         return extra
     except (ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise PictureError("its emoriff text cannot be read", where=path, got=f"{text[:200]} ({error})") from error

@@ -207,7 +207,7 @@ def render_segment(
     for word in ["", *params.augment]:
         waveform, rate = segment_waveform(wav, segment, word, seed)
         picture = encode(waveform, rate, params)
-        for index, (start, tile) in enumerate(tiles(picture, params)):
+        for index, tile in enumerate(tiles(picture, params)):
             name = spectrogram_name(segment["song_id"], segment["segment"], index, word)
             save(tile, folder / name)
             rows.append(
@@ -216,7 +216,7 @@ def render_segment(
                     "song_id": int(segment["song_id"]),
                     "segment": int(segment["segment"]),
                     "tile": index,
-                    "start_seconds": segment["start_seconds"] + start * params.step_ms / 1000,
+                    "start_seconds": segment["start_seconds"] + tile.first_column * params.step_ms / 1000,
                     "n_columns": tile.columns,
                     "max_value": tile.max_value,
                     "loudness_lufs": tile.loudness_lufs,

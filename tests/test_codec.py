@@ -48,12 +48,22 @@ def test_all_channels_of_a_stereo_file(wav, tmp_path) -> None:
 def test_there_and_back(wav, tmp_path, ending: str) -> None:
     stereo = RIFFUSION.model_copy(update={"channel": "stereo"})
     codec.encode_file(wav, tmp_path / "song.png", stereo, tile=False)
-    codec.decode_file(tmp_path / "song.png", tmp_path / f"again.{ending}", PGHI, seed=1)
+    codec.decode_file([tmp_path / "song.png"], tmp_path / f"again.{ending}", PGHI, seed=1)
     sound, rate = soundfile.read(tmp_path / f"again.{ending}", always_2d=True)
     assert sound.shape[1] == 2
     assert len(sound) / rate == pytest.approx(6, abs=0.1)
     loudest = [np.abs(np.fft.rfft(side[:rate])).argmax() for side in sound.T]
     assert loudest == pytest.approx([300, 700], abs=5)
+
+
+def test_tiles_are_joined_to_the_sound_of_the_whole(wav, tmp_path) -> None:
+    params = RIFFUSION.model_copy(update={"tile_columns": 256})
+    [whole] = codec.encode_file(wav, tmp_path / "song.png", params, tile=False)
+    tiles = codec.encode_file(wav, tmp_path / "song.png", params, tile=True)
+    assert [spectrogram.load(tile).first_column for tile in tiles] == [0, 172, 345]
+    codec.decode_file([whole], tmp_path / "whole.wav", PGHI, seed=1)
+    codec.decode_file(tiles[::-1], tmp_path / "tiles.wav", PGHI, seed=1)
+    assert (tmp_path / "tiles.wav").read_bytes() == (tmp_path / "whole.wav").read_bytes()
 
 
 def test_six_channels_are_pictured_as_their_mean(wav, tmp_path) -> None:

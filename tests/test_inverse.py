@@ -1,5 +1,7 @@
 """Pictures -> waveforms: laws, and the round trip against simpler methods."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -164,7 +166,7 @@ def test_tiles_of_other_maxima_are_brought_to_one_level() -> None:
     whole = spectrogram.encode(waveform, RATE, RIFFUSION)
     quiet = spectrogram.encode(waveform[:, 110 * 441 :], RATE, RIFFUSION)
     loud = Picture(whole.pixels[:, :120], whole.max_value, None, RIFFUSION)
-    joined = inverse.join_tiles([(110, quiet), (0, Picture(loud.pixels, loud.max_value, None, RIFFUSION, 120))])
+    joined = inverse.join_tiles([replace(quiet, first_column=110), replace(loud, n_columns=120)])
     assert joined.pixels.shape == whole.pixels.shape
     assert np.abs(joined.pixels[:, 130:].astype(int) - whole.pixels[:, 130:]).max() <= 2
 
@@ -172,7 +174,16 @@ def test_tiles_of_other_maxima_are_brought_to_one_level() -> None:
 def test_a_gap_between_tiles_is_an_error() -> None:
     tile = Picture(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
     with pytest.raises(PictureError, match="gap"):
-        inverse.join_tiles([(0, tile), (30, tile)])
+        inverse.join_tiles([tile, replace(tile, first_column=30)])
+
+
+def test_pictures_that_are_not_the_tiles_of_one_spectrogram_are_an_error() -> None:
+    tile = Picture(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
+    with pytest.raises(PictureError, match="not the tiles of one spectrogram"):
+        inverse.join_tiles([tile, tile])
+    other = Picture(tile.pixels, 1.0, None, RIFFUSION.model_copy(update={"step_ms": 20}), 20, first_column=10)
+    with pytest.raises(PictureError, match="different spectrograms"):
+        inverse.join_tiles([tile, other])
 
 
 def test_real_music_survives(real_data) -> None:

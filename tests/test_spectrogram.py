@@ -147,21 +147,21 @@ def test_tiles_cover_the_picture(width: int, size: int) -> None:
 
 def test_a_narrow_picture_is_padded_with_silence() -> None:
     made = spectrogram.encode(tones(1.0), RATE, RIFFUSION)
-    [(start, tile)] = spectrogram.tiles(made, RIFFUSION)
-    assert (start, tile.pixels.shape) == (0, (512, 512))
+    [tile] = spectrogram.tiles(made, RIFFUSION)
+    assert (tile.first_column, tile.pixels.shape) == (0, (512, 512))
     assert (tile.pixels[:, 101:] == 255).all()
 
 
 def test_a_narrow_stereo_picture_keeps_red_empty() -> None:
     params = RIFFUSION.model_copy(update={"channel": "stereo"})
-    [(_, tile)] = spectrogram.tiles(spectrogram.encode(tones(1.0), RATE, params), params)
+    [tile] = spectrogram.tiles(spectrogram.encode(tones(1.0), RATE, params), params)
     assert not tile.pixels[:, :, 0].any()
     assert (tile.pixels[:, 101:, 1:] == 255).all()
 
 
 def test_a_square_remembers_its_columns() -> None:
     made = spectrogram.encode(tones(2.0), RATE, RIFFUSION)
-    [(_, square)] = spectrogram.tiles(made, RIFFUSION.model_copy(update={"tiling": "square"}))
+    [square] = spectrogram.tiles(made, RIFFUSION.model_copy(update={"tiling": "square"}))
     assert square.pixels.shape == (512, 512)
     assert square.columns == 201
 

@@ -328,7 +328,7 @@ def read_png_as_sound(folder: Path) -> None:
     from tasks import codec
     from tasks.params import DecodeParams
 
-    codec.decode_file(folder / "p.png", folder / "out.wav", DecodeParams(method="pghi", iterations=0), seed=0)
+    codec.decode_file([folder / "p.png"], folder / "out.wav", DecodeParams(method="pghi", iterations=0), seed=0)
     assert (folder / "out.wav").stat().st_size > 44
 
 

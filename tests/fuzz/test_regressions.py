@@ -287,7 +287,7 @@ def test_a_picture_whose_tag_is_cut_off(tmp_path):
 def test_a_picture_of_one_column_is_no_sound(tmp_path):
     path = png(tmp_path / "p.png", '{"n_columns": 1}')
     with pytest.raises(PictureError, match="too small"):
-        codec.decode_file(path, tmp_path / "a.wav", demo().generate.decode, 0)
+        codec.decode_file([path], tmp_path / "a.wav", demo().generate.decode, 0)
 
 
 def test_a_picture_that_announces_what_it_cannot_hold(tmp_path):
