@@ -236,16 +236,17 @@ def segment_waveform(wav: Path, segment: dict[str, Any], word: str, seed: int) -
     change = augmentation.parse(word) if word else None
     try:
         with soundfile.SoundFile(wav) as file:
-            rate = file.samplerate
-            n_read = int(segment["n_samples"] * (change.tempo if change else 1))
-            file.seek(max(0, min(int(segment["start_sample"]), file.frames - n_read)))  # a faster copy needs more
+            rate, start, n_samples = file.samplerate, int(segment["start_sample"]), int(segment["n_samples"])
+            if file.frames < start + n_samples:
+                expected = f"{start + n_samples} samples"
+                raise AudioError("segment beyond the end", where=wav, expected=expected, got=file.frames)
+            n_read = int(n_samples * (change.tempo if change else 1))
+            file.seek(max(0, min(start, file.frames - n_read)))  # a faster copy needs more
             waveform = file.read(n_read, dtype="float32", always_2d=True).T
     except soundfile.LibsndfileError as error:
         raise AudioError("not readable as WAV", where=wav, got=error, todo="run the convert stage again") from error
-    if waveform.shape[1] < min(n_read, segment["n_samples"]):
-        raise AudioError("segment beyond the end", where=wav, expected=f"{n_read} samples", got=waveform.shape[1])
     if change:
         parts = (seed, "augment", segment["song_id"], segment["segment"], word)
-        waveform = augmentation.augment(waveform, change, int(segment["n_samples"]), seed_from(*parts))
+        waveform = augmentation.augment(waveform, change, n_samples, seed_from(*parts))
     missing = round(segment["length_seconds"] * rate) - waveform.shape[1]
     return np.pad(waveform, ((0, 0), (0, max(0, missing)))), rate

@@ -274,8 +274,9 @@ def test_a_segment_becomes_named_tiles(tmp_path) -> None:
     assert rows[1]["max_value"] == second.max_value == whole.max_value
 
 
-def test_a_song_cut_short_is_an_error(tmp_path) -> None:
-    soundfile.write(tmp_path / "5.wav", tones(4.0).T, RATE)
+@pytest.mark.parametrize("seconds", [4.0, 10.5])
+def test_a_song_cut_short_is_an_error(tmp_path, seconds: float) -> None:
+    soundfile.write(tmp_path / "5.wav", tones(seconds).T, RATE)
     with pytest.raises(AudioError, match=r"beyond the end(?s:.*)5\.wav"):
         spectrogram.segment_waveform(tmp_path / "5.wav", segment_row(), "", 1)
 
