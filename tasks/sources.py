@@ -188,6 +188,8 @@ def _fetch_from(url: str, source: Source, final: Path, params: DownloadParams, p
     partial = final.with_name(final.name + ".partial")
     patience = Patience(params.retries, params.backoff_seconds, params.stall_seconds)
     wanted, origin = expected_hash(url, source, patience)
+    if wanted is None and not is_local(url):
+        wanted = read_received(final).get("sha256")  # the first one that was got
     received = _receive(url, partial, patience, source.size_bytes, progress)
     if received.resumed and not fits(received, source, wanted):
         forget(partial)

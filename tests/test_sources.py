@@ -215,6 +215,10 @@ def test_without_any_hash_the_first_one_is_recorded_and_kept_to(site, tmp_path, 
     assert len(site.requests) == n_requests
     (tmp_path / "a.zip").write_bytes(b"rotten")
     assert fetched(site, tmp_path, params, content=None) == CONTENT
+    (tmp_path / "a.zip").unlink()
+    site.files["/x/a.zip"] = OTHER
+    with pytest.raises(DownloadError, match=r"SHA-256 \w+ \(recorded\)"):
+        fetched(site, tmp_path, params, content=None)
 
 
 def test_a_file_put_there_by_hand_is_taken_or_told_of(tmp_path, params):
