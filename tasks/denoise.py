@@ -23,15 +23,13 @@ STRENGTH = 0.8  # of the filter, in units of the noise's standard deviation (Bua
 
 
 def denoise(pixels: np.ndarray, params: DenoiseParams) -> np.ndarray:
-    """Pixels uint8 of the same shape, [H, W] or [H, W, 3]; white stays white and the loudest pixel stays.
+    """Pixels uint8 [H, W] of the same shape; white stays white and the loudest pixel stays.
 
     Raises:
-        PictureError: not uint8 [H, W] or [H, W, 3].
+        PictureError: not uint8 [H, W].
     """
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        raise PictureError("not a picture", expected="uint8 [H, W] or [H, W, 3]", got=(pixels.dtype, pixels.shape))
-    if pixels.ndim == 3:
-        return np.stack([denoise(plane, params) for plane in np.moveaxis(pixels, 2, 0)], axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise PictureError("not a picture", expected="uint8 [H, W]", got=(pixels.dtype, pixels.shape))
     level = (255 - pixels.astype(np.float32)) / 255
     if params.filter == "median":
         level = ndimage.median_filter(level, size=3)

@@ -81,13 +81,6 @@ def test_white_stays_white(params: DenoiseParams) -> None:
     assert (denoise.denoise(white, params) == 255).all()
 
 
-def test_colours_are_cleaned_one_by_one() -> None:
-    noisy = with_grain(music(), 8)
-    both = denoise.denoise(np.stack([noisy, music(), noisy], axis=2), MEDIAN)
-    assert (both[:, :, 0] == denoise.denoise(noisy, MEDIAN)).all()
-    assert (both[:, :, 1] == denoise.denoise(music(), MEDIAN)).all()
-
-
 def test_floats_are_refused() -> None:
     with pytest.raises(PictureError):
         denoise.denoise(np.zeros((8, 8)), OFF)
