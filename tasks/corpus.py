@@ -7,7 +7,6 @@ through the ratings of simulated listeners.
 
 import io
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -227,13 +226,8 @@ def _mapped(songs: list[Song], seed: int, workers: int) -> Iterable[bytes]:
         yield from map(mp3, songs, seeds)
         return
     # spawned, not forked: the caller may run threads
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         yield from pool.map(mp3, songs, seeds)
-
-
-def _one_thread() -> None:
-    """A worker's libraries keep to one thread."""
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def annotate(song: Song, params: CorpusParams) -> packing.Annotation:

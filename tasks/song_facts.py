@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 WAV, SEGMENTS, LABELS = "data/wav/manifest.parquet", "data/segments/segments.parquet", "data/labels/songs.parquet"
 SPECTROGRAMS, DATASET = "data/spectrograms/manifest.parquet", "data/dataset/dataset.parquet"
-EXCLUDED = "data/dataset/excluded.parquet"
 
 
 def table(root: Path, name: str, columns: list[str] | None = None) -> "pa.Table | None":
