@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from annotated_types import Ge, Gt, Interval, Le, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from ruamel.yaml import YAML
@@ -141,18 +141,9 @@ def _short(value: Any) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    bounds = [_bound(rule) for rule in field.metadata if _bound(rule)]
+    signs = {Ge: ">= {0.ge}", Gt: "> {0.gt}", Le: "<= {0.le}", Lt: "< {0.lt}"}
+    bounds = [signs[type(rule)].format(rule) for rule in field.metadata if type(rule) in signs]
     return " ".join([_type(field.annotation), *bounds])
-
-
-def _bound(rule: Any) -> str:
-    signs = {Ge: (">=", "ge"), Gt: (">", "gt"), Le: ("<=", "le"), Lt: ("<", "lt")}
-    if isinstance(rule, Interval):
-        return ""
-    for kind, (sign, attribute) in signs.items():
-        if isinstance(rule, kind):
-            return f"{sign} {getattr(rule, attribute)}"
-    return ""
 
 
 def _type(annotation: Any) -> str:
