@@ -39,8 +39,9 @@ def obtain(repository: str, revision: str | None, work: Path) -> Path:
             got=revision,
             todo=f"take the newest commit from the hub's page of {repository}; a branch can change under you",
         )
+    from httpx2 import HTTPError  # what the hub's client lets through when a line breaks or is silent
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(
@@ -53,11 +54,11 @@ def obtain(repository: str, revision: str | None, work: Path) -> Path:
                 ignore_patterns=UNWANTED,
             )
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:
         raise DownloadError(
             "the base model cannot be fetched",
             where=f"{repository} at {revision}",
-            got=str(error).strip().splitlines()[0],
+            got=str(error).strip().partition("\n")[0] or type(error).__name__,
             todo="check the name, the network and HF_ENDPOINT (and HF_TOKEN for a gated model), "
             "or set base.repository to a local copy of the folder",
         ) from error

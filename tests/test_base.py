@@ -4,12 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
-from tasks import autoencoder, base, demo_model, pictures
+from tasks import autoencoder, base, demo_model, hub, pictures
 from tasks.errors import DownloadError, ModelError, ParameterError
 from tasks.params import BaseParams
 from tasks.repeatable import drawn_from
@@ -125,6 +126,15 @@ def test_a_hub_gives_configurations_and_safetensors_at_the_pinned_commit(copy, t
     assert "unet/diffusion_pytorch_model.safetensors" in fetched
     assert not [name for name in fetched if name.endswith((".bin", ".ckpt"))]
     assert COMMIT in (tmp_path / "base/README.md").read_text()
+
+
+def test_a_hub_that_falls_silent_is_said(tmp_path, monkeypatch):
+    def silent(*_, **__):
+        raise httpx2.ReadTimeout("")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", silent)
+    with pytest.raises(DownloadError, match="ReadTimeout"):
+        hub.obtain(REPOSITORY, COMMIT, tmp_path)
 
 
 def test_a_hub_without_the_repository_is_said(copy, tmp_path, monkeypatch):
