@@ -20,6 +20,7 @@ from tasks.params import FolderParams
 
 ENDINGS = "mp3 wav flac ogg oga opus m4a mp4 aac wma aif aiff au caf w64 mka webm"
 AXES = ("valence", "arousal")
+LICENCE = "the user's own files: see to it that you may use them"
 LOWEST, HIGHEST = 1.0, 9.0  # DEAM's scale
 AUDIO = re.compile(rf"\.({ENDINGS.replace(' ', '|')})", re.IGNORECASE)
 SONG_ID = re.compile(r"\d{1,9}")
@@ -54,7 +55,7 @@ def take_folder(params: FolderParams, target: Path) -> tuple[dict[str, Any], lis
     taken += _write_tables(labels, target)
     row = {
         "name": "folder",
-        "licence": "the user's own files: see to it that you may use them",
+        "licence": LICENCE,
         "citation": "",
         "files": {"annotations": 1, "audio": len(audio), "metadata": 1},
         "audio_without_label": sorted(set(audio) - set(labels)),

@@ -15,16 +15,15 @@ from ruamel.yaml import YAML
 from tasks.block import nested_blocks
 from tasks.errors import InputError, ParameterError
 from tasks.files import write_text
+from tasks.folder import LICENCE, find_audio
 from tasks.params import PROFILES, Params, load, parse
-
-AUDIO = {".mp3", ".wav", ".ogg", ".flac", ".m4a", ".aac", ".wma", ".aif", ".aiff", ".opus"}
 
 
 def use_profile(name: str, folder: Path | None, labels: Path | None, scale: tuple[float, float]) -> list[str]:
     """Write profile `name` into params.yaml; lines that tell what was done and what comes next.
 
     Raises:
-        ParameterError: no such profile. InputError: a folder without audio or without a label table.
+        ParameterError: no such profile. InputError: as `find_audio`; no label table.
     """
     if name == "folder":
         text = folder_profile(folder, labels, scale)
@@ -67,13 +66,7 @@ def folder_profile(folder: Path | None, labels: Path | None, scale: tuple[float,
     """The demo profile (comments and all) with a user's own audio in the place of the demo corpus."""
     if folder is None:
         raise ParameterError("which folder?", expected="emoriff use folder PATH")
-    if not folder.is_dir() or not any(path.suffix.lower() in AUDIO for path in folder.iterdir()):
-        raise InputError(
-            "no audio in the folder",
-            where=folder,
-            expected=f"files named <song_id> with an ending of {', '.join(sorted(AUDIO))}",
-            todo="give the folder that holds the audio files themselves",
-        )
+    find_audio(folder)  # says what is wrong with it
     table = labels or _only_csv(folder)
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 120, True
@@ -85,7 +78,7 @@ def folder_profile(folder: Path | None, labels: Path | None, scale: tuple[float,
     values["download"].update({"sources": [], "corpus": None, "folder": own, "watch": str(folder)})
     values["download"].ca.items.pop("watch", None)  # the remark is about the demo
     values["label"]["split"]["salt"] = None  # the demo's is chosen for the demo's artists
-    values["base"]["demo"]["training"]["data_licence"] = "the user's own files: see to it that you may use them"
+    values["base"]["demo"]["training"]["data_licence"] = LICENCE
     buffer = io.StringIO()
     yaml.dump(values, buffer)
     return buffer.getvalue()

@@ -68,8 +68,8 @@ def test_use_keeps_edited_parameters_beside_the_new_ones(tmp_path: Path, monkeyp
 
 def test_use_folder_points_at_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("songs").mkdir()
-    Path("songs/1.mp3").write_bytes(b"x")
+    Path("songs/disc 1").mkdir(parents=True)
+    Path("songs/disc 1/1.m4a").write_bytes(b"x")
     Path("songs/labels.csv").write_text("song_id,valence,arousal\n1,3,4\n")
     profiles.use_profile("folder", Path("songs"), None, (1, 5))
     folder = yaml.safe_load(Path("params.yaml").read_text())["download"]["folder"]
