@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
+from tasks import windows
 from tasks.errors import ParameterError, PictureError
 from tasks.files import replacing
 from tasks.params import SpectrogramParams
@@ -113,14 +114,8 @@ def tiles(picture: Picture, params: SpectrogramParams) -> list[Picture]:
         return [replace(picture, pixels=padded, n_columns=size)]
     return [
         replace(picture, pixels=picture.pixels[:, start : start + size], n_columns=size, first_column=start)
-        for start in tile_starts(width, size)
+        for start in windows.starts(width, size, overlap=0)
     ]
-
-
-def tile_starts(width: int, size: int) -> list[int]:
-    """First columns of the fewest tiles of `size` that cover `width` columns, evenly spread."""
-    n_tiles = max(1, -(-width // size))
-    return [round(index * (width - size) / max(n_tiles - 1, 1)) for index in range(n_tiles)]
 
 
 def resized(picture: Picture, height: int, width: int) -> Picture:

@@ -1,4 +1,4 @@
-"""Overlapping windows over a long picture: length -> **windows** -> sampling, and their weighted mean.
+"""Overlapping windows over a long picture: length -> **windows** -> tiles, sampling; and their weighted mean.
 
 MultiDiffusion (Bar-Tal, Yariv, Lipman and Dekel 2023): a model that knows pictures of one width denoises each
 window of a wider one; where windows overlap, their predictions are averaged in every step. For samplers that

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks import mel, picture, spectrogram
+from tasks import mel, picture, spectrogram, windows
 from tasks.errors import AudioError, ParameterError, PictureError
 from tasks.loudness import loudness
-from tasks.picture import RIFFUSION, Picture, tile_starts
+from tasks.picture import RIFFUSION, Picture
 
 RATE = 44100
 
@@ -131,12 +131,12 @@ def test_loudness_is_pyloudnorms() -> None:
 
 
 def test_ten_seconds_are_two_tiles() -> None:
-    assert tile_starts(1001, 512) == [0, 489]
+    assert windows.starts(1001, 512, overlap=0) == [0, 489]
 
 
 @given(st.integers(1, 5000), st.integers(8, 600))
 def test_tiles_cover_the_picture(width: int, size: int) -> None:
-    starts = tile_starts(width, size)
+    starts = windows.starts(width, size, overlap=0)
     covered = np.zeros(max(width, size), bool)
     for start in starts:
         covered[start : start + size] = True
