@@ -38,7 +38,7 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
     """
     manifest = parquet_of(spectrograms / "manifest.parquet", [*KEYS[1:], "file", "max_value", "loudness_lufs"])
     songs = parquet_of(labels / "songs.parquet", ["song_id", "emotion", "artist", "split", "status", "reason"])
-    segments = parquet_of(labels / "segments.parquet", ["song_id", "segment", "emotion", "valence", "arousal"])
+    segments = parquet_of(labels / "segments.parquet", [*KEYS[1:3], "emotion", "valence", "arousal", "provenance"])
     present = sorted(path.name for path in spectrograms.glob("*.png"))
     rows, excluded = join(manifest, segments, songs, present)
     check_artists(rows)

@@ -41,7 +41,7 @@ class Labels:
 
 def write_labels(raw: Path, segments: Path, target: Path, params: LabelParams, seed: int) -> None:
     """`target` holds songs.parquet, songs.csv, segments.parquet and report.json."""
-    labels = build(raw, parquet_of(segments, ["song_id", "segment"]), params, seed)
+    labels = build(raw, parquet_of(segments, ["song_id", "segment", "start_seconds", "length_seconds"]), params, seed)
     write_parquet(target / "songs.parquet", labels.songs)
     with replacing(target / "songs.csv") as temporary:
         safe_table(labels.songs).to_csv(temporary, index=False, lineterminator="\n")

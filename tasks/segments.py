@@ -45,12 +45,7 @@ def write_table(manifest: Path, target: Path, params: SegmentParams) -> None:
     Raises:
         InputError: the manifest lacks columns, or no song is long enough for a window.
     """
-    songs = parquet_of(manifest)
-    missing = sorted({"song_id", "status", "n_samples", "sample_rate_hz"} - set(songs.columns))
-    if missing:
-        raise InputError(
-            "not a manifest of the convert stage", where=manifest, expected=missing, got=list(songs.columns)
-        )
+    songs = parquet_of(manifest, ["song_id", "status", "n_samples", "sample_rate_hz"])
     table = cut_songs(songs, params)
     if table.empty:
         raise InputError(
