@@ -6,7 +6,6 @@ files are found by name and header at any depth, columns by their name without c
 position. What cannot be used becomes a row of `refused`: file, line, song, reason.
 """
 
-import hashlib
 import io
 import re
 import unicodedata
@@ -18,6 +17,7 @@ import pandas as pd
 
 from tasks.csv_tables import canonical, clean, header, number, read_text, rows_of, separator_of, song_id_of
 from tasks.errors import InputError
+from tasks.files import sha256
 
 AXES = ("valence", "arousal")
 RATING_COLUMNS = ["song_id", "valence", "arousal", "valence_std", "arousal_std"]
@@ -78,7 +78,7 @@ def find_files(folder: Path) -> tuple[dict[str, list[Path]], list[dict[str, obje
         if path.suffix.lower() != ".csv" or path.name.startswith(".") or not path.is_file():
             continue
         kinds = kinds_of(path)
-        content = (*kinds, hashlib.sha256(path.read_bytes()).hexdigest()) if kinds else ()
+        content = (*kinds, sha256(path)) if kinds else ()
         if kinds and content in seen:
             refused.append(_refusal(folder, path, None, None, "a copy of a file that was read"))
             continue
@@ -109,10 +109,7 @@ def kinds_of(path: Path) -> list[str]:
     if "song_id" in columns and any(SAMPLE.fullmatch(column) for column in columns):
         axes = [axis for axis in AXES if axis in words]
         return axes if len(axes) == 1 and "std" not in words else []
-    if "song_id" not in columns or any(column.startswith(NOT_AVERAGED) for column in columns):
-        rated = False
-    else:
-        rated = set(AXES) <= set(columns)
+    rated = {"song_id", *AXES} <= set(columns) and not any(column.startswith(NOT_AVERAGED) for column in columns)
     if not rated and path.stem.lower().startswith("static_annotations_averaged"):
         raise InputError(
             "averaged annotations without the columns",

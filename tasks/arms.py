@@ -43,7 +43,7 @@ class Arm:
             self.keys[chosen],
             self.emotions[chosen],
             self.clusters[chosen],
-            self.features.loc[chosen] if chosen.dtype == bool else self.features.iloc[chosen],
+            self.features.iloc[chosen],
             self.vectors[chosen],
             self.thumbnails[chosen],
             Verdicts(*(part[chosen] for part in parts)),

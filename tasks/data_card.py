@@ -34,7 +34,7 @@ def card(rows: pd.DataFrame, excluded: pd.DataFrame, report: dict[str, Any], sou
         _what(rows),
         "## Pictures\n\n" + counts_table(rows, "file_name", "pictures"),
         "## Songs\n\n"
-        + counts_table(rows.drop_duplicates(["song_id", "emotion"]), "song_id", "songs")
+        + counts_table(rows, "song_id", "songs")
         + "\n\nA song whose segments differ counts in each of their classes.",
         "## Labels\n\n" + _labels(rows, report),
         "## Defects found\n\n" + _defects(report),

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -89,8 +89,7 @@ def decode(path: Path) -> Decoded:
 
 def _flagged(decoded: Decoded, flag: str, remark: str = "") -> Decoded:
     remarks = (*decoded.remarks, remark) if remark else decoded.remarks
-    flags = (*decoded.flags, flag)
-    return Decoded(decoded.waveform, decoded.sample_rate_hz, decoded.decoder, decoded.decoder_version, flags, remarks)
+    return replace(decoded, flags=(*decoded.flags, flag), remarks=remarks)
 
 
 def decode_with_soundfile(path: Path) -> Decoded:

@@ -79,12 +79,9 @@ def _check(part: str, songs: pd.DataFrame, params: LabelParams) -> PartCheck:
     if n_compared < params.swap_min_songs and fingerprint(songs) in KNOWN_SWAPPED:
         reason = "no curves here: known by their values as DEAM's published ratings, whose curves prove the swap"
         return PartCheck(part, n_songs, n_compared, {}, None, None, "swapped", reason)
-    if n_compared == 0:
-        return PartCheck(
-            part, n_songs, 0, {}, None, None, "could not be checked", "no per-second annotations of its songs"
-        )
     if n_compared < params.swap_min_songs:
         reason = f"only {n_compared} songs with per-second annotations, {params.swap_min_songs} needed"
+        reason = reason if n_compared else "no per-second annotations of its songs"
         return PartCheck(part, n_songs, n_compared, {}, None, None, "could not be checked", reason)
     rated = compared[list(AXES)].to_numpy(dtype=float)
     drawn = compared[[f"{axis}_curve" for axis in AXES]].to_numpy(dtype=float)
