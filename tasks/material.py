@@ -106,7 +106,7 @@ def gather(
         params.validation.images_per_emotion,
         seed,
     )
-    key = latents.vae_key(base / "vae")
+    key, content = latents.vae_key(base / "vae"), content_of(base)
     shared = work.parent.parent  # what is named by content is shared by all experiments
 
     def encoded(chosen: Sequence[Example]) -> latents.Latents:
@@ -133,7 +133,7 @@ def gather(
         examples=examples,
         labels=labels,
         latents=encoded(examples),
-        prior=prior.gather(pipeline, content_of(base), params, prompts, seed, shared / "prior", encoded, progress)
+        prior=prior.gather(pipeline, content, params, prompts, seed, shared / "prior", encoded, progress)
         if params.prior
         else None,
         prompts=prompts,
@@ -141,7 +141,7 @@ def gather(
         schedule=schedule,
         class_weights=losses.class_weights(np.bincount(labels, minlength=len(params.emotions)).tolist()),
         fixed=fixed,
-        fingerprint=fingerprint(content_of(base), [*examples, *held_out], params, seed),
+        fingerprint=fingerprint(content, [*examples, *held_out], params, seed),
     )
 
 
