@@ -246,6 +246,6 @@ def _copy(packed: IO[bytes], file: IO[bytes], budget: int, check: Callable[[int]
         check(done)
         if done > budget:
             todo = "raise download.max_unpacked_gib if you trust the archive"
-            raise _too_large(file.name, "the declared sizes", f"{done} bytes and more", todo)
+            raise _too_large(file.name, "at most download.max_unpacked_gib in all", f"{done} bytes and more", todo)
         file.write(chunk)
     return done

@@ -47,9 +47,9 @@ def card(rows: pd.DataFrame, excluded: pd.DataFrame, report: dict[str, Any], sou
 
 
 LIMITS = """The emotion is what listeners, on average, hear in a song, not what anyone feels. Songs near a border of
-two classes are labelled by a hair: a panel of other listeners would put about a fifth of DEAM's songs into another
-quadrant. Raters and songs stand for no culture but their own. Pictures are mel spectrograms: phase and everything
-above their highest frequency are gone."""
+two classes are labelled by a hair: other listeners would put some of them into the other. Raters and songs stand
+for no culture but their own. Pictures are mel spectrograms: phase and everything above their highest frequency are
+gone."""
 
 LOAD = """```python
 from datasets import load_dataset

@@ -164,6 +164,9 @@ class LabelParams(Block):
         return self
 
 
+AUGMENTATION = r"^(pitch[+-][12]|stretch(0\.9\d*|1\.0\d*|1\.10*)|noise([2-9]|[1-9]\d)\d)$"  # see tasks.augmentation
+
+
 class SpectrogramParams(Block):
     """spectrogram: wav + segments -> PNG. Riffusion's values unless you train another base model."""
 
@@ -182,13 +185,15 @@ class SpectrogramParams(Block):
         description="two overlapping tiles a segment, or one square picture of it, resized, as the thesis had it"
     )
     tile_columns: int = Field(ge=8, description="columns of a tile")
-    augment: list[Annotated[str, Field(pattern=r"^(pitch[+-]\d{1,2}|stretch\d\.\d+|noise\d{1,3})$")]] = Field(
+    augment: list[Annotated[str, Field(pattern=AUGMENTATION)]] = Field(
         description="extra copies of training segments, e.g. pitch+2 (semitones), stretch0.9 (tempo; moves arousal), "
         "noise40 (dB below)"
     )
 
     @model_validator(mode="after")
     def _check(self) -> "SpectrogramParams":
+        if len(set(self.augment)) < len(self.augment):
+            raise ValueError("augment: each word once")
         if not self.step_ms <= self.window_ms <= self.padded_ms:
             raise ValueError("expected step_ms <= window_ms <= padded_ms")
         if self.max_hz * 2 > self.sample_rate_hz or self.min_hz >= self.max_hz:

@@ -49,7 +49,8 @@ def _keep_edited(target: Path) -> list[str]:
     text = target.read_text(encoding="utf-8")
     if any(text == path.read_text(encoding="utf-8") for path in PROFILES.glob("*.yaml")):
         return []
-    backup = target.with_suffix(".before.yaml")
+    names = (target.with_suffix(f".before{number}.yaml") for number in ["", *range(2, 1000)])
+    backup = next(name for name in names if not name.is_file() or name.read_text(encoding="utf-8") == text)
     write_text(backup, text)
     return [f"your edited parameters are kept in {backup}"]
 

@@ -63,6 +63,10 @@ def test_use_keeps_edited_parameters_beside_the_new_ones(tmp_path: Path, monkeyp
     Path("params.yaml").write_text("profile: mine\n")
     profiles.use_profile("demo", None, None, (1, 9))
     assert Path("params.before.yaml").read_text() == "profile: mine\n"
+    Path("params.yaml").write_text("profile: mine, later\n")
+    profiles.use_profile("demo", None, None, (1, 9))
+    assert Path("params.before.yaml").read_text() == "profile: mine\n"
+    assert Path("params.before2.yaml").read_text() == "profile: mine, later\n"
     assert Path("params.yaml").read_text() == (PROFILES / "demo.yaml").read_text()
 
 
