@@ -127,6 +127,15 @@ def test_a_file_sent_twice_counts_once(answered: Path) -> None:
     assert len(listening_answers.read(answered)) == len(before)
 
 
+def test_a_listener_who_starts_anew_has_other_sides_but_counts_once(answered: Path) -> None:
+    before = listening_answers.read(answered)
+    anew = pd.read_csv(answered / "answers/a.csv", dtype=str, keep_default_na=False)
+    pair = anew.kind == "pair"
+    anew.loc[pair, ["clip", "other"]] = anew.loc[pair, ["other", "clip"]].to_numpy()
+    anew.to_csv(answered / "answers/a (1).csv", index=False)
+    assert len(listening_answers.read(answered)) == len(before)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [("test", "abc", "another test"), ("clip", "nobody", "key does not know"), ("answer", "10", "cannot be")],
