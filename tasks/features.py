@@ -7,7 +7,6 @@ pictures end at 10 kHz. Names carry their group as a prefix: `mel_`, `mfcc_`, `c
 
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +29,6 @@ MODULATION_HZ = ((0.4, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 16.0))
 # Krumhansl and Kessler 1982: how well each pitch class fits a major and a minor key.
 MAJOR_PROFILE = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
 MINOR_PROFILE = np.array([6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17])
-
-
-def read(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Waveform float32 [channels, samples] in -1..1 and sample rate in Hz of an audio file.
-
-    Raises:
-        AudioError: no file, or not audio.
-    """
-    import soundfile
-
-    try:
-        samples, sample_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise AudioError("cannot read audio", where=path, got=error, todo="run the stage that writes it") from error
-    return samples.T, sample_rate_hz
 
 
 def prepare(waveform: NDArray[np.floating], sample_rate_hz: int) -> Array:
@@ -82,19 +66,6 @@ def describe(waveform: NDArray[np.floating], sample_rate_hz: int) -> dict[str, f
         **rhythm_statistics(level_db),
         **timbre_statistics(power, level_db),
     }
-
-
-def describe_file(path: Path) -> dict[str, float]:
-    """All features of an audio file by name.
-
-    Raises:
-        AudioError: the file cannot be read or described; the message names it.
-    """
-    waveform, sample_rate_hz = read(path)
-    try:
-        return describe(waveform, sample_rate_hz)
-    except AudioError as error:
-        raise AudioError(error.what, where=path, expected=error.expected, got=error.got) from error
 
 
 def power_spectra(samples: Array, window: int, hop: int) -> NDArray[np.float32]:
