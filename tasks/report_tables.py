@@ -94,7 +94,6 @@ def kad_matrices(results: Results) -> list[dict[str, Any]]:
                             "high": cells[real].high,
                             "depth": round(1 - max(0.0, cells[real].kad) / largest, 3),
                             "marked": real == nearest,
-                            "own": real == emotion,
                         }
                         if real in cells
                         else None
@@ -119,8 +118,8 @@ def confusions(results: Results) -> list[dict[str, Any]]:
             {
                 "name": emotion,
                 "cells": [
-                    {"value": int(n), "depth": round(n / max(1, counts.loc[emotion].sum()), 3), "own": heard == emotion}
-                    for heard, n in counts.loc[emotion].items()
+                    {"value": int(n), "depth": round(n / max(1, counts.loc[emotion].sum()), 3)}
+                    for n in counts.loc[emotion]
                 ],
             }
             for emotion in results.emotions

@@ -48,12 +48,6 @@ class Measure:
     n: int | None = None
     tests: tuple[tuple[str, float], ...] = ()  # (against, p)
 
-    def covers(self, value: float) -> bool:
-        """Does the interval hold `value`? A figure without interval holds only itself."""
-        if self.low is None or self.high is None:
-            return self.value == value
-        return self.low <= value <= self.high
-
 
 @dataclass(frozen=True)
 class Results:
@@ -70,9 +64,7 @@ class Results:
     settings: Mapping[str, Any]  # what the figures rest on
     clips: Mapping[str, pd.DataFrame]  # experiment -> manifest of its generated clips
     losses: Mapping[str, pd.DataFrame]  # experiment -> step, loss, learning_rate, validation_loss
-    validations: Mapping[str, pd.DataFrame]  # experiment -> step, group, name, loss
     models: Mapping[str, Mapping[str, Any]]  # experiment -> what made it
-    label_report: Mapping[str, Any]
     sources: Sequence[Mapping[str, Any]]
     missing: tuple[str, ...]
 
@@ -130,9 +122,7 @@ def _load(root: Path) -> Results:
         settings=metrics.get("settings", {}),
         clips=_each(root / "data/generated", "manifest.parquet", ["emotion", "seed", "png", "wav", "listening"]),
         losses=_each(root / "reports/train", "loss.csv", ["step", "loss", "validation_loss"]),
-        validations=_each(root / "reports/train", "validation.csv", ["step", "group", "name", "loss"]),
         models={file.parent.name: read_json(file) for file in sorted(root.glob("models/*/emoriff.json"))},
-        label_report=_json(root / "data/labels/report.json", {}, missing, root),
         sources=_sources(_json(root / "data/raw/sources.json", [], missing, root)),
         missing=tuple(missing),
     )
@@ -166,14 +156,13 @@ def _measure(value: Any) -> Measure | None:
         return Measure(float(value)) if math.isfinite(value) else None
     if not isinstance(value, Mapping) or value["value"] is None:
         return None
-    p, against = value.get("p"), value.get("against", "chance")
-    tests = p.items() if isinstance(p, Mapping) else [] if p is None else [(against, p)]
+    p = value.get("p")
     return Measure(
         float(value["value"]),
         _number(value.get("low")),
         _number(value.get("high")),
         None if value.get("n") is None else int(value["n"]),
-        tuple((str(other), float(p_value)) for other, p_value in tests),
+        () if p is None else ((str(value["against"]), float(p)),),
     )
 
 
