@@ -50,7 +50,7 @@ def choose(name: str) -> Embedding:
 
 @dataclass(frozen=True)
 class Builtin:
-    """Mel, MFCC and chroma statistics of tasks.features: 164 numbers that need no model."""
+    """Mel, MFCC and chroma statistics of tasks.features: 168 numbers that need no model."""
 
     def vector(
         self, key: str, waveform: NDArray[np.float32], sample_rate_hz: int, features: dict[str, float]
