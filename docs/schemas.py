@@ -29,6 +29,7 @@ DATASET = {
     "emotion": "class; it is the prompt word",
     **AXES,
     **PLACE,
+    "artist": "artist; empty: unknown",
     "provenance": "dynamic: per-second annotations moved the label; song: the song's own",
     "max_value": "mel value that pixel 0 stands for; needed for the way back",
     "loudness_lufs": "loudness of the audio behind the picture (LUFS)",
@@ -102,10 +103,11 @@ TABLES = (
           "for each class.", {
               "experiment": "model", "emotion": "asked for", "seed": "seed of the clip", "predicted": "heard",
               **AXES, **POSTERIORS, "nearest": "nearest training clip",
-              "nearest_ratio": "distance to it over that clip's own distance to the nearest other song"}),
-    Table("reports/real_clips.parquet", "One row a real clip that taught or tested the judge.", {
-        "song_id": "the song", "segment": "window", "place": "index of the clip in the window",
+              "nearest_ratio": "distance to it over the training pictures' median distance to another song"}),
+    Table("reports/real_clips.parquet", "One row a held-out real clip, on which the judge was tested.", {
+        "song_id": "the song", "segment": "window", "place": "0: at the start of the window, 1: at its end",
         "start_seconds": "start in the song (s)", **AXES, "emotion": "annotated class", **PLACE,
+        "artist": "artist; `song ID`: unknown",
         "predicted": "heard", **POSTERIORS, "predicted_valence": "heard, 0..1", "predicted_arousal": "heard, 0..1"}),
     Table("reports/kad_matrix.csv", "Kernel Audio Distance of generated against real clips, class by class.", {
         "experiment": "model", "generated": "emotion asked for", "real": "emotion of the real clips",
