@@ -289,6 +289,7 @@ def worker_pool(workers: int, progress: Progress | None = None) -> Iterator[Map]
 
     With one worker everything runs in this process. Neither changes a bit of a result.
     """
+    import sklearn.linear_model  # noqa: F401 with scipy's BLAS: only what is loaded already is limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
