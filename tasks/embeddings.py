@@ -105,7 +105,7 @@ class Model:
                 expected=f"a model of float32 [1, {len(samples)}] at {self.sample_rate_hz} Hz",
                 got=str(error).strip().splitlines()[-1],
             ) from error
-        return self._flat(np.asarray(answer.float(), dtype=np.float64), key)
+        return self._flat(answer, key)
 
     def _resampled(self, mono: NDArray[np.floating], sample_rate_hz: int) -> NDArray[np.float32]:
         if sample_rate_hz != self.sample_rate_hz:
@@ -114,15 +114,18 @@ class Model:
             mono = soxr.resample(mono, sample_rate_hz, self.sample_rate_hz)
         return np.ascontiguousarray(mono, dtype=np.float32)
 
-    def _flat(self, answer: NDArray[np.float64], key: str) -> NDArray[np.float64]:
-        if answer.ndim not in (2, 3) or len(answer) != 1:
+    def _flat(self, answer: Any, key: str) -> NDArray[np.float64]:
+        import torch
+
+        if not isinstance(answer, torch.Tensor) or answer.ndim not in (2, 3) or len(answer) != 1:
             raise MeasureError(
                 "the embedding model answers in another shape",
                 where=f"{self.path} at {key}",
                 expected="[1, dimensions] or [1, frames, dimensions]",
-                got=list(answer.shape),
+                got=list(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__,
             )
-        return answer[0] if answer.ndim == 2 else answer[0].mean(axis=0)
+        vectors = np.asarray(answer[0].float(), dtype=np.float64)
+        return vectors if vectors.ndim == 1 else vectors.mean(axis=0)
 
 
 @cache

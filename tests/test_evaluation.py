@@ -293,6 +293,24 @@ def test_a_torch_model_without_a_sample_rate_or_that_is_none_is_refused(tmp_path
         embeddings.choose(str(tmp_path / "text.pt"))
 
 
+def test_a_torch_model_that_answers_no_array_is_refused(tmp_path):
+    import torch
+
+    class Pair(torch.nn.Module):
+        sample_rate_hz: int
+
+        def __init__(self):
+            super().__init__()
+            self.sample_rate_hz = 16000
+
+        def forward(self, samples):
+            return samples, samples
+
+    torch.jit.save(torch.jit.script(Pair()), str(tmp_path / "pair.pt"))
+    with pytest.raises(MeasureError, match="tuple"):
+        embeddings.choose(str(tmp_path / "pair.pt")).vector("a", np.zeros(16000, np.float32), 16000, {})
+
+
 def test_vectors_of_several_sizes_are_refused():
     described = [clips.Described({}, np.zeros(size)) for size in (3, 4)]
     with pytest.raises(MeasureError, match=r"several sizes(.|\n)*\[3, 4\]"):
