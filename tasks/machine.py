@@ -54,7 +54,7 @@ def git_state(root: Path) -> GitState:
     """Commit and uncommitted changes below `root`, untracked Python files included."""
     commit = git(root, "rev-parse", "HEAD")
     changed = git(root, "diff", "HEAD", "--", ".", *WRITTEN_BY_RUNS) or ""
-    new = (git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py") or "").split()
+    new = (git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py") or "").split("\0")[:-1]
     if not commit or not (changed or new):
         return GitState(commit and commit.strip(), dirty=False, changes=None)
     content = hashlib.sha256(changed.encode())

@@ -99,6 +99,11 @@ def test_uncommitted_code_is_seen_and_outputs_of_runs_are_not(root: Path) -> Non
     assert first.changes != git_state(root).changes
 
 
+def test_an_untracked_file_may_have_any_name(root: Path) -> None:
+    (root / "tasks" / "cópia of audio.py").write_text("x = 2\n")
+    assert git_state(root).dirty
+
+
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
     assert git_state(tmp_path).commit is None
 
