@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,9 @@ def check_outputs() -> None:
 def stop(*_: object) -> None:
     """End at once, worker processes too: files are whole or absent, so nothing needs to be tidied up."""
     for child in psutil.Process().children(recursive=True):
-        if not {"flows.server", "server"} & set(child.cmdline()):  # Prefect's server sees to its own end
-            child.kill()
+        with suppress(psutil.Error):  # it has ended meanwhile
+            if not {"flows.server", "server"} & set(child.cmdline()):  # Prefect's server sees to its own end
+                child.kill()
     os._exit(128 + signal.SIGTERM)
 
 

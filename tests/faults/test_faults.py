@@ -89,6 +89,18 @@ def test_a_worker_that_hangs_does_not_hold_up_the_error(monkeypatch: pytest.Monk
     assert time.monotonic() - started < 100
 
 
+def test_a_stop_ends_the_living_beside_the_dead() -> None:
+    code = """
+import subprocess, time
+from flows.run import stop
+dead, living = subprocess.Popen(["true"]), subprocess.Popen(["sleep", "300"])  # which holds the output open
+time.sleep(0.5)
+stop()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, timeout=200, check=False)
+    assert done.returncode == 143
+
+
 def test_random_kills_of_a_bucket_leave_nothing_half_written_and_resume_to_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.faults.buckets", str(tmp_path), "10", "1"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), check=True, capture_output=True, text=True)
