@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tasks.cache import dvc_cache
+from tasks.pipeline import hash_of
 
 BY_SONG = ("data/raw", "data/wav", "data/spectrograms", "data/dataset")  # hold a song or do not, as their names say
 SONG = re.compile(r"(\d+)(?=[_.-]|$)")
@@ -46,7 +47,7 @@ def listing(root: Path, md5: str) -> dict[str, str] | None:
     if content is None:
         return None
     try:
-        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(content)}
+        return {str(entry["relpath"]): hash_of(entry["md5"]) for entry in json.loads(content)}
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
 

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import hashlib
 import html.parser
 import io
 import json
@@ -21,7 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import annotations, audio, csv_tables, hearing, params, runs, stored_pipeline
+from tasks.entries import remove_corrupt
 from tasks.errors import EmoriffError, InputError, MeasureError, ModelError, ParameterError, shown
+from tasks.files import write_text
 from tests import planted
 from tests.fuzz.readers import READERS
 from tests.fuzz.worker import outcome_of
@@ -198,6 +201,19 @@ def test_a_song_id_on_the_command_line_is_a_number(tmp_path):
     for text in ("²", "1; ls", "9" * 5000, "../3"):
         with pytest.raises(InputError, match="not a song id"):
             show_downstream(tmp_path, text, "tree")
+
+
+def test_a_hash_of_a_listing_leads_to_no_file_outside_of_the_cache(tmp_path):
+    outside, inside = tmp_path / "precious.txt", tmp_path / "out/file"
+    for path in (outside, inside):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    content = json.dumps([{"md5": f"..{outside}", "relpath": "file"}])
+    md5 = hashlib.md5(content.encode()).hexdigest()
+    write_text(tmp_path / f".dvc/cache/files/md5/{md5[:2]}/{md5[2:]}.dir", content)
+    write_text(tmp_path / "dvc.lock", json.dumps({"stages": {"x": {"outs": [{"path": "out", "md5": f"{md5}.dir"}]}}}))
+    assert remove_corrupt(tmp_path) == []
+    assert outside.exists()
 
 
 # --- HTML
