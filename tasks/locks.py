@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -34,10 +34,10 @@ def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
                 tell(f"waiting for another run: {holder(path)}")
                 told = True
             time.sleep(0.2)
-        file.seek(0)
-        file.truncate()
-        json.dump({"pid": os.getpid(), "command": " ".join(psutil.Process().cmdline())[:200]}, file)
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock holds without a name
+            record = {"pid": os.getpid(), "command": " ".join(psutil.Process().cmdline())[:200]}
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), json.dumps(record).encode())
         try:
             yield
         finally:

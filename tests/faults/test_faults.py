@@ -17,6 +17,7 @@ from tasks import registry, runs
 from tasks.cache import Cache
 from tasks.errors import CacheError, EmoriffError
 from tasks.files import replacing, write_text
+from tasks.locks import holder, lock
 from tests.faults.kills import half_written, kills
 from tests.faults.table import Row, message_of, skipped, table
 from tests.faults.undisturbed import STAGES, shared_server, undisturbed
@@ -132,6 +133,13 @@ def test_a_write_that_does_not_fit_keeps_the_old_file_and_says_what_to_do(
         temporary.write_bytes(bytes(2000))
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
     assert target.read_bytes() == b"old"
+
+
+def test_a_full_disk_keeps_only_the_holders_name_out_of_a_lock(tmp_path: Path, small_files_only: None) -> None:
+    (tmp_path / "a.lock").write_bytes(bytes(1000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with lock(tmp_path / "a.lock", wait=False, tell=print):
+        assert "not said its name" in holder(tmp_path / "a.lock")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere; the long run mounts a read-only folder")
