@@ -1,5 +1,6 @@
 """`emoriff doctor`: is everything here that a run needs?"""
 
+import http.client
 import os
 import shutil
 import sys
@@ -83,11 +84,11 @@ def reachable(url: str, timeout: float = 10.0) -> bool:
     """Whether a file exists or a server answers a HEAD request without an error."""
     if url.startswith("file://"):
         return Path(url.removeprefix("file://")).exists()
-    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "Mozilla/5.0 (emoriff)"})
     try:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "Mozilla/5.0 (emoriff)"})
         with urllib.request.urlopen(request, timeout=timeout):
             return True
     except urllib.error.HTTPError as error:
         return error.code in (405, 403)  # it is there, though it does not answer HEAD
-    except OSError:
+    except (OSError, ValueError, http.client.HTTPException):
         return False

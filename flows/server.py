@@ -5,6 +5,7 @@ serves until every run that has put its process into .emoriff/prefect/server.jso
 """
 
 import base64
+import http.client
 import json
 import os
 import re
@@ -124,7 +125,7 @@ def answers(url: str) -> str | None:
         request = urllib.request.Request(f"{url}/admin/version", headers=headers)
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
             return str(json.load(response))
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return None
 
 

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -81,6 +82,14 @@ def test_a_slow_server_is_told_and_not_used(api: Api) -> None:
     assert server.ensure(told.append) == "our own"
     assert "does not answer" in told[0]
     assert time.monotonic() - begin < 2.5
+
+
+def test_what_is_no_web_server_is_told_and_not_used() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        thread = threading.Thread(target=lambda: other.accept()[0].sendall(b"SSH-2.0-OpenSSH_9.6\r\n"))
+        thread.start()
+        assert server.answers(f"http://127.0.0.1:{other.getsockname()[1]}/api") is None
+        thread.join()
 
 
 def test_a_server_that_is_down_is_told_and_not_used(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
