@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.ancestry import covers, made_md5
-from tasks.cache import Cache
+from tasks.cache import LOCAL, Cache
 from tasks.csv_tables import rows_of, song_id_of
 from tasks.errors import InputError
 from tasks.history import Step, contents
 from tasks.listing import listing, song_of, stored
 from tasks.machine import git
-from tasks.runs import LOCAL, kept
+from tasks.runs import kept
 
 GIT_VERSIONS = 200  # so many older versions of a file are looked through
 
@@ -132,9 +132,10 @@ def rows(root: Path, path: str, old_md5: str) -> Changes:
     elif path.endswith(".parquet"):
         before, after = parquet_rows(old), parquet_rows(new)
     else:
-        return Changes(("changed",), songs=() if song_of(path) is None else (song_of(path) or 0,))
-    songs = tuple(sorted(song for song in before.keys() | after.keys() if before.get(song) != after.get(song)))
-    return Changes((f"rows of {listed(songs)}",) if songs else ("changed, but no song's rows",), songs)
+        song = song_of(path)
+        return Changes(("changed",), songs=() if song is None else (song,))
+    ids = sorted(song for song in before.keys() | after.keys() if before.get(song) != after.get(song))
+    return Changes((f"rows of {listed(ids)}",) if ids else ("changed, but no song's rows",), tuple(ids))
 
 
 def csv_rows(path: Path) -> dict[int, list[Any]]:
@@ -157,7 +158,9 @@ def parquet_rows(path: Path) -> dict[int, list[Any]]:
     with suppress(pa.ArrowException, OSError, ValueError):  # a damaged table has no rows to compare
         table = pq.read_table(path)
         for row in table.to_pylist() if "song_id" in table.column_names else []:
-            found.setdefault(row["song_id"], []).append(str(row))  # NaN equals NaN as text
+            song = song_id_of(str(row["song_id"]))
+            if song is not None:
+                found.setdefault(song, []).append(str(row))  # NaN equals NaN as text
     return found
 
 

@@ -3,11 +3,13 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from tasks import runs
-from tasks.changes import line_changes, parameters
+from tasks.changes import line_changes, parameters, parquet_rows
 from tasks.errors import InputError
 from tasks.why import Verdict, explain, why
 from tests import toy
@@ -172,6 +174,12 @@ def test_text_and_json(root: Path) -> None:
     assert "spectrogram: all 3 songs\n  parameter spectrogram.power: 0.25 -> 0.5" in text
     values = {one["stage"]: one for one in json.loads(explain(root, None, True))}
     assert values["spectrogram"]["reasons"][0]["what"] == "spectrogram.power"
+
+
+@pytest.mark.parametrize(("ids", "songs"), [([1, None], [1]), (["a", None], []), ([[1], [2]], [])])
+def test_what_is_no_song_id_has_no_rows(tmp_path: Path, ids: list[Any], songs: list[int]) -> None:
+    pd.DataFrame({"song_id": ids}).to_parquet(tmp_path / "table.parquet")
+    assert list(parquet_rows(tmp_path / "table.parquet")) == songs
 
 
 def test_line_changes() -> None:
