@@ -1,4 +1,4 @@
-"""The one table that makes Prefect tasks of the nouns: name, retries, time-out, cache.
+"""The one table that makes Prefect tasks of the nouns: name, time-out, cache.
 
 Only this module and flows/ know Prefect. A task handles one bucket of items (songs, batches of clips),
 because a Prefect task costs as much as a small song; inside it each item has its own key (tasks/cache.py).
@@ -6,7 +6,7 @@ because a Prefect task costs as much as a small song; inside it each item has it
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -31,7 +31,6 @@ class Entry:
     files: tuple[str, ...] = ()  # columns of the rows that name files below the item's folder
     in_process: bool = False  # one long item: not sent to the process pool
     progress: bool = False  # takes `progress`, called with (done, total, note)
-    retries: int = 0
     timeout_seconds: float = 3600  # of one item in the process pool; nothing can interrupt one in this process
 
 
@@ -112,13 +111,10 @@ def buckets(items: list[Item], n_buckets: int) -> list[Bucket]:
 
 def task(stage: str) -> Task[..., list[dict[str, Any]]]:
     """The Prefect task of a stage's noun; called with `stage` and `bucket`, it gives a list of Done as dicts."""
-    entry = TABLE[stage]
     return Task(
         run_bucket,
         name=stage,
         task_run_name=stage + " {bucket.name}",
-        retries=entry.retries,
-        retry_delay_seconds=2,
         cache_policy=Content(),
         persist_result=True,
         result_serializer="json",
@@ -145,6 +141,8 @@ def computed(stage: str, items: list[Item]) -> Iterator[tuple[Item, list[dict[st
     entry = TABLE[stage]
     if POOL and not entry.in_process:
         futures = [(item, POOL[-1].submit(call, entry.noun, item.arguments)) for item in items]
+        for _, future in futures:
+            future.add_done_callback(ENDED.append)
         yield from ((item, result_of(stage, item, future)) for item, future in futures)
     else:
         extra = {"progress": PROGRESS[-1]} if entry.progress else {}
@@ -152,16 +150,18 @@ def computed(stage: str, items: list[Item]) -> Iterator[tuple[Item, list[dict[st
 
 
 def result_of(stage: str, item: Item, future: Future[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The rows, in time.
+    """The rows, in time; an item may wait for its turn as long as others of the pool end.
 
     Raises:
-        EmoriffError: the item took longer than its noun may, or its process died.
+        EmoriffError: no item has ended for longer than one may take, or the item's process died.
     """
     limit = TABLE[stage].timeout_seconds
+    while not future.done():
+        n_ended = len(ENDED)
+        if not wait([future], limit).done and n_ended == len(ENDED):
+            raise EmoriffError("an item takes too long", where=f"{stage}, {item.id}", expected=f"{limit:.0f} s")
     try:
-        return future.result(timeout=limit)
-    except TimeoutError as error:
-        raise EmoriffError("an item takes too long", where=f"{stage}, {item.id}", expected=f"{limit:.0f} s") from error
+        return future.result()
     except BrokenProcessPool as error:
         raise EmoriffError(
             "a worker process died", where=f"{stage}, {item.id}", todo="out of memory? lower compute.workers"
@@ -176,6 +176,7 @@ def files_of(entry: Entry, item: Item, rows: list[dict[str, Any]]) -> list[Path]
 
 
 POOL: list[ProcessPoolExecutor] = []
+ENDED: list[Future[list[dict[str, Any]]]] = []  # items of the pool
 PROGRESS: list[Callable[[int, int, str], None]] = [lambda done, total, note: None]
 
 

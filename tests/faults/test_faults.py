@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,20 @@ def test_a_worker_that_hangs_does_not_hold_up_the_error(monkeypatch: pytest.Monk
     with pytest.raises(EmoriffError, match="takes too long"), registry.process_pool(1):
         registry.result_of("convert", registry.Item("song 1", {}, {}), registry.POOL[-1].submit(time.sleep, 300))
     assert time.monotonic() - started < 100
+
+
+def test_waiting_for_ones_turn_is_not_taking_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.TABLE, "convert", registry.Entry("tests.faults.test_faults:nap", timeout_seconds=2))
+    items = [registry.Item(f"song {number}", {}, {"seconds": 1}) for number in range(4)]
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(4) as buckets:
+        monkeypatch.setattr(registry, "POOL", [pool])
+        done = buckets.map(lambda item: list(registry.computed("convert", [item])), items)
+    assert [rows for bucket in done for _, rows in bucket] == [[{"slept": 1}]] * 4
+
+
+def nap(seconds: int) -> dict[str, int]:
+    time.sleep(seconds)
+    return {"slept": seconds}
 
 
 def test_a_stop_ends_the_living_beside_the_dead() -> None:
