@@ -51,7 +51,7 @@ def results(path: Path = Path("reports/metrics.json")) -> str:
     metrics = json.loads(path.read_text())
     rows = [["", *COLUMNS.values()]]
     for name, measures in metrics["experiments"].items():
-        rows.append([name, *(_cell(measures.get(key)) for key in COLUMNS)])
+        rows.append([name, *(cell(measures.get(key)) for key in COLUMNS)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     judge = metrics["judge"]
@@ -60,12 +60,12 @@ def results(path: Path = Path("reports/metrics.json")) -> str:
         "codec_accuracy": "after the codec",
         "chance": "chance",
     }
-    lines.append("the judge on real music: " + ", ".join(f"{text} {_cell(judge[key])}" for key, text in named.items()))
+    lines.append("the judge on real music: " + ", ".join(f"{text} {cell(judge[key])}" for key, text in named.items()))
     lines.append(f"look and listen: {Path('reports/index.html').resolve()}")
     return "\n".join(lines)
 
 
-def _cell(measure: Any) -> str:
+def cell(measure: Any) -> str:
     """0.85 [0.80, 0.90]; a plain number as it is; - where it was not measured."""
     if isinstance(measure, float | int):
         return f"{measure:.2f}"

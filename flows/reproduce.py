@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows.repro import COLUMNS, environment
+from flows.repro import COLUMNS, cell, environment
 from flows.run import TIMINGS
 from tasks.cache import LOCAL
 from tasks.errors import EmoriffError, without_secrets
@@ -79,13 +80,18 @@ def command(words: list[str], variables: dict[str, str]) -> None:
     It is ended when this flow is, by a time-out or from the UI.
     """
     process = subprocess.Popen(
-        words, env=environment() | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words,
+        env=environment() | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     )
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=40)
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            lines = [*lines[-39:], line]
+            lines.append(line)
             print(line, end="", flush=True)
     except BaseException:
         process.terminate()
@@ -132,10 +138,7 @@ def markdown_table(metrics: dict[str, Any]) -> str:
     """Measures of every experiment with their intervals, as Markdown."""
     lines = ["| experiment | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, measures in metrics["experiments"].items():
-        cells = []
-        for key in COLUMNS:
-            measure = measures.get(key) or {}
-            value, low, high = (measure.get(part) for part in ("value", "low", "high"))
-            cells.append("-" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}], n = {measure['n']}")
+        found = [measures.get(key) for key in COLUMNS]
+        cells = [cell(one) + (f", n = {one['n']}" if cell(one) != "-" else "") for one in found]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -55,6 +55,16 @@ def test_the_last_lines_of_a_program_are_its_error() -> None:
         reproduce.command([sys.executable, "-c", "import sys; sys.exit('out of luck')"], {})
 
 
+def test_a_measure_without_an_interval_is_in_the_table() -> None:
+    measures = {"kad": {"value": 1, "low": None, "high": None, "n": 5}, "fad": {"value": 2, "low": 1, "high": 3, "n": 4}}
+    text = reproduce.markdown_table({"experiments": {"ours": measures}})
+    assert text.endswith("| ours | - | - | - | - | 1.00, n = 5 | 2.00 [1.00, 3.00], n = 4 |")
+
+
+def test_a_program_may_print_what_is_no_text() -> None:
+    reproduce.command([sys.executable, "-c", r"import sys; sys.stdout.buffer.write(b'caf\xe9\n')"], {})
+
+
 def test_a_program_ends_with_its_flow() -> None:
     """A time-out and the UI's cancel button arrive as an exception while lines are read."""
 
