@@ -32,7 +32,7 @@ def download(params: Params) -> dict[str, int]:
     if wanted.folder:
         inputs = {
             "audio": digest(hashes(Path(wanted.folder.audio))),
-            "labels": digest(hashes(Path(wanted.folder.labels).parent, Path(wanted.folder.labels).name)),
+            "labels": digest(hashes(Path(wanted.folder.labels))),
         }
     arguments = {"params": wanted, "target": RAW, "work": LOCAL / "downloads"}
     item = Item("sources", inputs, arguments, outputs=(RAW.as_posix(),))
