@@ -69,6 +69,7 @@ def start_server(port: int) -> subprocess.Popen[bytes]:
     deadline = time.monotonic() + START_SECONDS
     while not answers(os.environ["PREFECT_API_URL"]):
         if server.poll() is not None or time.monotonic() > deadline:
+            server.terminate()
             raise EmoriffError(
                 "Prefect's server does not start",
                 where=LOCAL / "serve.log",
