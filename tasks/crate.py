@@ -88,9 +88,8 @@ def add_artifact(crate: "ROCrate", root: Path, found: Lineage) -> list[Any]:
     """The artifact's files: a folder whole, a generated clip with its picture, audio and sidecar."""
     place = root / found.artifact
     if place.is_dir():
-        return [
-            crate.add_dataset(place, place.name, properties={"name": found.artifact, "identifier": f"md5:{found.md5}"})
-        ]
+        known = {"identifier": f"md5:{found.md5}"} if found.md5 else {}  # none of a folder too large to read in passing
+        return [crate.add_dataset(place, place.name, properties={"name": found.artifact, **known})]
     beside = [place]
     if found.artifact.startswith("data/generated/"):
         beside = sorted(path for path in place.parent.glob(f"{place.stem}.*") if path.is_file())
