@@ -156,20 +156,19 @@ def songs_behind(root: Path, path: str, behind: Ancestry) -> dict[str, list[int]
         return roles | ({"judged against": splits.get("test", [])} if "evaluate" in stages else {})
     if stages <= {"download"} and not covers(path, "data/raw/audio"):
         return {}
-    return {"made from": all_songs(root, path, behind)}
+    return {"made from": all_songs(root, behind)}
 
 
 def splits_of(root: Path, behind: Ancestry) -> dict[str, list[int]]:
     """Songs by split of the data set version behind an artifact, else of the present one."""
     for step in behind.steps:
-        for out, md5 in step.outputs.items():
-            if out == "data/dataset":
-                return songs_of(root, md5) or song_facts.songs_by_split(root)
+        if "data/dataset" in step.outputs:
+            return songs_of(root, step.outputs["data/dataset"]) or song_facts.songs_by_split(root)
     return song_facts.songs_by_split(root)
 
 
-def all_songs(root: Path, path: str, behind: Ancestry) -> list[int]:
-    """The songs in the folders behind `path`, of the nearest step whose outputs name songs."""
+def all_songs(root: Path, behind: Ancestry) -> list[int]:
+    """The songs in the folders behind an artifact, of the nearest step whose outputs name songs."""
     for step in behind.steps:
         for md5 in step.outputs.values():
             parts = songs_of(root, md5) if md5.endswith(".dir") else None

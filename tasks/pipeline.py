@@ -161,7 +161,7 @@ def hash_of(md5: object) -> str:
 
 def is_code(path: str) -> bool:
     """Whether a dep is this project's source."""
-    return path.endswith((".py", ".html.j2", ".j2", ".css", ".js")) and path.split("/")[0] in ("tasks", "flows")
+    return path.endswith((".py", ".j2", ".css", ".js")) and path.split("/")[0] in ("tasks", "flows")
 
 
 def find(stages: dict[str, Any], name: str, argument: str | None = None) -> str | None:
