@@ -80,10 +80,15 @@ def configured() -> "Transport":
 
 def put(spool: Path, event: dict[str, Any]) -> None:
     """Put an event into the spool; when it is full, the oldest goes (it stays in the file)."""
-    waiting = sorted(spool.glob("*.json"))
-    for path in waiting[: max(0, len(waiting) + 1 - SPOOL_LIMIT)]:
+    events = waiting(spool)
+    for path in events[: max(0, len(events) + 1 - SPOOL_LIMIT)]:
         path.unlink(missing_ok=True)
     write_text(spool / f"{time.time_ns():020d}-{os.getpid()}.json", json.dumps(event, sort_keys=True))
+
+
+def waiting(spool: Path) -> list[Path]:
+    """Whole events in the spool, oldest first; not one that is being written under its temporary name."""
+    return sorted(spool.glob("[0-9]*.json"))
 
 
 def empty(spool: Path, transport_of: Callable[[], "Transport"]) -> None:
@@ -93,8 +98,8 @@ def empty(spool: Path, transport_of: Callable[[], "Transport"]) -> None:
             return
         try:
             transport = transport_of()
-            while waiting := sorted(spool.glob("*.json")):
-                for path in waiting:
+            while events := waiting(spool):
+                for path in events:
                     send(transport, path)
         except MISTAKES as error:
             log.info("OpenLineage events wait in %s: %s", spool, shown(error))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tasks import delivery, runs
+from tasks.files import replacing
 
 RECEIVED = list[dict[str, Any]]
 
@@ -141,6 +142,13 @@ def test_the_spool_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for number in range(5):
         delivery.put(tmp_path, {"number": number})
     assert [json.loads(path.read_text())["number"] for path in sorted(tmp_path.glob("*.json"))] == [2, 3, 4]
+
+
+def test_an_event_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    with replacing(tmp_path / "1-2.json") as temporary:
+        temporary.write_text('{"half": ')
+        delivery.empty(tmp_path, lambda: None)  # type: ignore[arg-type, return-value]
+        assert temporary.is_file()
 
 
 def test_it_can_be_turned_off(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
