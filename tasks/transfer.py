@@ -191,11 +191,11 @@ def _check_status(answer: requests.Response) -> None:
 
 def _retry_after(text: str) -> float:
     """Seconds of a Retry-After header: a number or a date; 0 for neither."""
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return float(text)
     try:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # no date, one without a zone, or one too far
         return 0.0
 
 
@@ -226,7 +226,7 @@ def _validator(answer: requests.Response) -> str:
 
 def _total_bytes(answer: requests.Response, offset: int) -> int | None:
     length = answer.headers.get("Content-Length", "")
-    return offset + int(length) if length.isdigit() else None
+    return offset + int(length) if length.isdecimal() and len(length) < 20 else None
 
 
 def _check_announced(answer: requests.Response, total: int | None, size_bytes: int | None, partial: Path) -> None:

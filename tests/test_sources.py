@@ -84,6 +84,8 @@ RECOVERED = {
     "announces too much": [loopback.announces(+100)],
     "busy": [loopback.says(503), loopback.says(522)],
     "asks for patience": [loopback.says(429, {"Retry-After": "0"})],
+    "asks for nonsense": [loopback.says(429, {"Retry-After": "\u00b2"})],
+    "asks for the end of time": [loopback.says(429, {"Retry-After": f"Thu, 01 Jan {10**20} 00:00:00 GMT"})],
     "redirects": [loopback.says(302, {"Location": "/x/a.zip"})],
     "only browsers": [loopback.only_browsers],
     "another version after a break": [loopback.breaks_off(1_000_000), loopback.goes_on_with(OTHER, same_etag=False)],
