@@ -46,7 +46,8 @@ class Trackers:
         self.live: Any = None
         self.board: Any = None
         self.told = [0, 0]  # rows of the losses and of the validations
-        shutil.rmtree(folder, ignore_errors=True)
+        if names:  # of several processes only the first tells; the others must not remove what it has made
+            shutil.rmtree(folder, ignore_errors=True)
         if "dvclive" in names:
             from dvclive import Live
 

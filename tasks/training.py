@@ -133,7 +133,8 @@ def prepare(dataset: Path, base: Path, params: ExperimentParams, seed: int, work
         work=work,
         pipeline=pipeline,
     )
-    resume(run)
+    with accelerator.main_process_first():  # it removes what nobody can continue from; then the others read
+        resume(run)
     run.model, run.optimizer = accelerator.prepare(learner, optimizer)
     return run
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tasks import auxiliary, checkpoints, material, optimizers, processes, training
+from tasks import auxiliary, checkpoints, material, optimizers, processes, trackers, training
 from tasks.errors import InputError, ModelError, ParameterError, TrainingError
 from tests import small_models
 
@@ -246,6 +246,12 @@ def test_trackers_and_previews_are_written_beside_the_artifacts(tmp_path):
     assert list((tmp_path / "work/trackers/tensorboard").glob("events*"))
     pictures = {path.name for path in (tmp_path / "work/previews").iterdir()}
     assert pictures == {f"{name}_00_step-000000{step}.png" for name in small_models.EMOTIONS for step in (0, 2)}
+
+
+def test_a_process_without_trackers_leaves_the_others_alone(tmp_path):
+    (tmp_path / "dvclive").mkdir()
+    trackers.Trackers([], tmp_path)
+    assert (tmp_path / "dvclive").is_dir()
 
 
 def test_what_could_not_be_done_as_asked_is_recorded(tmp_path, monkeypatch):
