@@ -46,11 +46,10 @@ def finish(run: "Run", name: str, base: Path, target: Path, reports: Path) -> di
         return row
     if run.average:
         run.average.swap(list(run.trainee.learning().values()))
-    folder = target
     for which, weights in weights_to_write(run).items():
         put(run, weights)
+        folder = target if which == run.params.export else target / which
         write_model(run, folder, name, base, {**row, "weights": which})
-        folder = target / {"last": "best", "best": "last"}[which]
     trackers.write_curves(reports, run.state.losses, run.state.validations)
     write_json(reports / "training.json", row)
     return row
