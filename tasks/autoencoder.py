@@ -13,6 +13,7 @@ import numpy as np
 from tasks import checkpoints, demo_model
 from tasks.experiments import ExperimentParams
 from tasks.files import digest, replacing, sha256
+from tasks.imports import closure
 from tasks.optimizers import learning_rate_share
 from tasks.params import DemoBaseParams
 from tasks.pictures import Example, read_picture, scaled
@@ -155,7 +156,8 @@ def obtain(
         vae = demo_model.build_vae(params)
     learnt: ExperimentParams = params.training
     settings = params.model_dump(exclude={"training", "unet_channels", "text_width"})
-    code = [sha256(Path(file)) for file in (__file__, demo_model.__file__)]
+    here = Path(__file__)
+    code = [sha256(path) for path in sorted(closure(here, here.parent.parent))]
     content = [sha256(example.path) for example in examples]
     key = digest([settings, learnt.resolution, learnt.threads, seed, content, code])
     path = work / f"vae-{key[:16]}.safetensors"
