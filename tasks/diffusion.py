@@ -103,7 +103,7 @@ def scheduler_for(model: Model, name: Literal["ddim", "dpm_solver", "euler"], st
     """
     import diffusers
 
-    config = dict(model.pipeline.scheduler.config)
+    config = {**model.pipeline.scheduler.config, "clip_sample": False}  # DDIM would clip latents, which know no bounds
     if config.get("rescale_betas_zero_snr"):
         config["timestep_spacing"] = "trailing"
     scheduler = getattr(diffusers, SCHEDULERS[name]).from_config(config)

@@ -5,6 +5,7 @@ import json
 import struct
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -58,6 +59,13 @@ def model(folder: Path) -> diffusion.Model:
 def params(demo_params: Params) -> GenerateParams:
     decode = demo_params.generate.decode.model_copy(update={"iterations": 2})
     return demo_params.generate.model_copy(update={"steps": 3, "batch": 3, "decode": decode})
+
+
+def test_latents_are_not_clipped_whatever_the_base_samples_with(
+    model: diffusion.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.pipeline, "scheduler", diffusers.EulerDiscreteScheduler())
+    assert not diffusion.scheduler_for(model, "ddim", 3).config.clip_sample
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
