@@ -81,5 +81,5 @@ def source_picture(file: Path, model: sampling.Model, params: Params) -> NDArray
             got=f"{picture.columns} columns",
         )
     small = spectrogram.resized(picture, model.resolution, width).pixels
-    grey = small if small.ndim == 2 else small.max(axis=2)
+    grey = small if small.ndim == 2 else small[..., 1:].min(axis=2)  # the louder of left and right
     return np.ascontiguousarray(grey[:, :columns])
