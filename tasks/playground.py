@@ -51,7 +51,7 @@ class Playground:
         Raises:
             ModelError: there is none.
         """
-        names = sorted(path.parent.name for path in (self.root / "models").glob("*/model_index.json"))
+        names = sorted(path.parent.name for path in (self.root / "models").glob("[!.]*/model_index.json"))
         if not names:
             raise ModelError(
                 "no model to play with",

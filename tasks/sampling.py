@@ -91,7 +91,7 @@ def trained_model(experiment: str, models: Path) -> Path:
     """
     if (models / experiment / "model_index.json").is_file():
         return models / experiment
-    there = sorted(path.parent.name for path in models.glob("*/model_index.json"))
+    there = sorted(path.parent.name for path in models.glob("[!.]*/model_index.json"))
     raise ModelError(
         f"no trained model of experiment {experiment!r}",
         where=models,
