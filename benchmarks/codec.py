@@ -76,7 +76,7 @@ def riffusions_waveform(picture: Picture) -> np.ndarray:
 
 
 def fidelity(paths: list[Path], with_reference: bool) -> pd.DataFrame:
-    """One row a method: the mean over the clips."""
+    """A row a method and clip."""
     methods: dict[str, Callable[[Picture], np.ndarray]] = {
         name: lambda picture, decode=decode: inverse.waveform_from_picture(picture, decode, SEED)
         for name, decode in OURS.items()

@@ -86,7 +86,6 @@ def kept_bytes(params: ExperimentParams) -> int:
         rows = params.batch * (2 if params.prior else 1)
         noisy, steps = torch.randn(rows, 4, side, side), torch.zeros(rows, dtype=torch.long)
         tokens = torch.zeros(min(rows, len(params.emotions) + 1), 77, dtype=torch.long)
-        peak = 0
         blocks = [] if not params.gradient_checkpointing else checkpointed(model["unet"])
         whole = Tally()
         inside: dict[Any, Tally] = {}
