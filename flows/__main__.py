@@ -115,7 +115,9 @@ def lineage(
     file: Annotated[Path | None, typer.Argument(help="any artifact: a WAV, a model, a spectrogram, a metric")] = None,
     downstream: Annotated[str | None, typer.Option(help="song id: all that was ever made from it")] = None,
     form: Annotated[str, typer.Option("--format", help="tree, json, prov, or crate")] = "tree",
-    out: Annotated[Path | None, typer.Option(help="with --format crate the folder, with prov the file to write")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="with --format crate the folder, with prov the file to write")
+    ] = None,
 ) -> None:
     """From an artifact back to songs, parameters, code and base model; or from a song forward."""
     from tasks.lineage import show

@@ -5,7 +5,6 @@ text chunk of its own: `emoriff decode` on it gives the same sound again, but fo
 """
 
 import json
-import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks import audio, denoise, inverse, spectrogram
 from tasks.errors import PictureError
-from tasks.files import replacing, seed_from, sha256, write_json
+from tasks.files import replacing, seed_from, sha256, slug, write_json
 from tasks.params import GenerateParams, SpectrogramParams
 from tasks.picture import Picture
 
@@ -40,7 +39,7 @@ class Request:
     def name(self) -> str:
         """File name without suffix: happy_0003, sad-like-song_0003."""
         words = f"{self.emotion} like {Path(self.extra['like']).stem}" if "like" in self.extra else self.emotion
-        return f"{re.sub('[^a-z0-9]+', '-', words.lower()).strip('-')}_{self.seed:04d}"
+        return f"{slug(words)}_{self.seed:04d}"
 
 
 def n_columns(seconds: float, spectrogram_params: SpectrogramParams) -> int:

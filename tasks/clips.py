@@ -132,7 +132,7 @@ def read_generated(folder: Path, experiment: str) -> pd.DataFrame:
             got=f"generated so far: {', '.join(others) or 'none'}",
             todo=f"run `emoriff train {experiment}` and `emoriff generate {experiment}`, or correct its name",
         )
-    table = parquet_of(manifest, ["emotion", "seed", "wav", "png"])
+    table = parquet_of(manifest, ["emotion", "experiment", "png", "seconds", "seed", "wav"])
     table = table.sort_values(["emotion", "seed"]).reset_index(drop=True)
     missing = [name for column in ("wav", "png") for name in table[column] if not (folder / name).is_file()]
     if missing:

@@ -103,7 +103,7 @@ class Model:
                 "the embedding model failed",
                 where=f"{self.path} at {key}",
                 expected=f"a model of float32 [1, {len(samples)}] at {self.sample_rate_hz} Hz",
-                got=str(error).strip().splitlines()[-1],
+                got=(str(error).strip() or type(error).__name__).splitlines()[-1],
             ) from error
         return self._flat(answer, key)
 
@@ -144,7 +144,7 @@ def load_model(path: Path) -> Any:
             "cannot load the embedding model",
             where=path,
             expected="TorchScript, saved by torch.jit.save",
-            got=str(error).strip().splitlines()[0],
+            got=(str(error).strip() or type(error).__name__).splitlines()[0],
             todo="torch.jit.trace the model and save it; nothing is downloaded here",
         ) from error
 

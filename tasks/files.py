@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,6 +84,11 @@ def sha256(path: Path) -> str:
     """SHA-256 of the file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def slug(text: str) -> str:
+    """Small letters and digits of a text, the rest as hyphens: for names of files."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def digest(value: Any) -> str:

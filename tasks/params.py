@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from tasks.block import Block, Share, did_you_mean
 from tasks.errors import InputError, ParameterError, without_secrets
 from tasks.experiments import ExperimentParams, TrainParams
+from tasks.files import slug
 from tasks.reading import yaml_of
 
 RawFolder = Literal["audio", "annotations", "metadata"]
@@ -262,6 +263,13 @@ class GenerateParams(Block):
     decode: DecodeParams
     denoise: DenoiseParams
     listening_format: Literal["mp3", "ogg"] = Field(description="MP3, or Opus in Ogg")
+
+    @field_validator("prompts")
+    @classmethod
+    def _named_apart(cls, prompts: list[str]) -> list[str]:
+        if "" in (names := {slug(prompt) for prompt in prompts}) or len(names) < len(prompts):
+            raise ValueError(f"the letters and digits of each name its clips' files and must differ: {prompts}")
+        return prompts
 
 
 class EvaluateParams(Block):

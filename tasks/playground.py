@@ -11,7 +11,6 @@ import logging
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,7 @@ class Playground:
         generate, spectrogram = self.params.generate, self.params.spectrogram
         for emotion in (mixture.first, mixture.second):
             sampling.check_emotion(emotion, generate.prompts)
-        model = _model(sampling.trained_model(experiment, self.root / "models"))
+        model = sampling.kept(sampling.trained_model(experiment, self.root / "models"))
         length = sampling.latent_length(model, seconds, spectrogram)
         pixels = mixed(model, mixture, seed_from(self.params.seed, mixture.first, seed), generate, length)
         name = mixture.first if not mixture.share else f"{mixture.first} {mixture.second}"
@@ -120,14 +119,6 @@ class Playground:
             return show(self.root, Path("models") / experiment / "model_index.json", None, "tree", None)
         except EmoriffError as error:
             return f"the lineage of this model is not recorded: {error}"
-
-
-@lru_cache(maxsize=1)
-def _model(folder: Path) -> Any:
-    """The model, kept for the next clip."""
-    from tasks.sampling import load_pipeline
-
-    return load_pipeline(folder)
 
 
 def mixed(model: Any, mixture: Mixture, seed: int, params: Any, length: int) -> np.ndarray:
@@ -233,8 +224,9 @@ def build(playground: Playground) -> Any:
         def play_point(name: str, x: float, y: float, number: float, length: float) -> list[Any]:
             return _shown(gr, lambda: playground.of_point(name, (x, y), int(number), float(length)))
 
-        by_emotion.click(play_emotion, [experiment, emotion, seed, seconds], outputs)
-        by_point.click(play_point, [experiment, valence, arousal, seed, seconds], outputs)
+        one_at_a_time = {"concurrency_id": "play", "concurrency_limit": 1}  # the two share a model
+        by_emotion.click(play_emotion, [experiment, emotion, seed, seconds], outputs, **one_at_a_time)
+        by_point.click(play_point, [experiment, valence, arousal, seed, seconds], outputs, **one_at_a_time)
         for slider in (valence, arousal):
             slider.change(lambda x, y: _mixture_text(playground, x, y), [valence, arousal], said)
     return app

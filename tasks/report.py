@@ -35,18 +35,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(root: Path, target: Path, profile: str) -> None:
-    """`target`/index.html and `target`/media, from what lies below the repository `root`.
+    """`target`/index.html and `target`/media, from what lies below the repository `root`; the page says `profile`.
 
     The same inputs give the same bytes. Files that are not there yet are named on the page.
 
     Raises:
         InputError: a file that is there cannot be read.
     """
-    write(root, target, profile)
-
-
-def write(root: Path, target: Path, profile: str) -> Path:
-    """The same, for a notebook: gives the path of the page. `profile` is the name that the page says."""
     results = load(root)
     rows = collect(results, target / "media")
     used = [
@@ -59,9 +54,8 @@ def write(root: Path, target: Path, profile: str) -> Path:
     ]
     if (target / "media").is_dir():
         prune(target / "media", used)
-    page = target / "index.html"
-    write_text(page, render("report.html.j2", context(results) | {"rows": rows, "profile": profile}))
-    return page
+    page = render("report.html.j2", context(results) | {"rows": rows, "profile": profile})
+    write_text(target / "index.html", page)
 
 
 def render(template: str, values: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def generate_clips(
         ModelError: the experiment was not trained.
     """
     check_emotion(emotion, params.prompts)
-    loaded = _kept(trained_model(model.name, model.parent), _stamp(model))
+    loaded = kept(trained_model(model.name, model.parent))
     length = latent_length(loaded, params.seconds, spectrogram)
     noise_seeds = [seed_from(seed, emotion, number) for number in seeds]
     pictures = generate_long(loaded, [emotion] * len(seeds), noise_seeds, params, length)
@@ -101,14 +101,14 @@ def trained_model(experiment: str, models: Path) -> Path:
     )
 
 
-@lru_cache(maxsize=1)
-def _kept(folder: Path, stamp: tuple[int, ...]) -> Model:
+def kept(folder: Path) -> Model:
     """The model, kept for the next batch of this process while its files stay the same."""
+    return _loaded(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()))
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, stamp: tuple[int, ...]) -> Model:
     return load_pipeline(folder)
-
-
-def _stamp(folder: Path) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def latent_length(model: Model, seconds: float, params: SpectrogramParams) -> int:

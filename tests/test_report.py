@@ -49,7 +49,7 @@ class Structure(HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = build(tmp_path_factory.mktemp("run"), n_seeds=2, size=256)
-    report.write(root, root / "reports", "demo")
+    report.write_report(root, root / "reports", "demo")
     stages = {"convert": {"seconds": 12.5, "done": 5}, "generate@ours": {"seconds": 60.0, "done": 10, "clips": 200}}
     timings = {"stages": stages, "machine": {}, "versions": {"torch": "2.13"}}
     (root / "reports/timings.js").write_text(f"window.timings = {json.dumps(timings)};")
@@ -76,7 +76,7 @@ def test_links_resolve_and_nothing_comes_from_a_network(finished: Path) -> None:
 
 
 def test_same_inputs_same_bytes_and_small_enough(finished: Path, tmp_path: Path) -> None:
-    report.write(finished, tmp_path, "demo")
+    report.write_report(finished, tmp_path, "demo")
     first = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert first == {name: (finished / "reports" / name).read_bytes() for name in first}
     assert sum(map(len, first.values())) < 30e6
@@ -112,11 +112,16 @@ def test_best_is_marked_by_the_direction_of_the_measure(finished: Path) -> None:
     assert findings.best_arms(measures, "noise_floor_db") == set()
 
 
+def page_of(root: Path) -> str:
+    report.write_report(root, root / "reports", "demo")
+    return (root / "reports/index.html").read_text()
+
+
 def test_run_without_training_still_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "data/wav").mkdir(parents=True)
     wav = {"song_id": [1], "source_file": ["1.mp3"], "status": ["rejected"], "reason": ["silent"], "flags": [""]}
     pd.DataFrame(wav | {"duration_seconds": [0.0]}).to_parquet(tmp_path / "data/wav/manifest.parquet")
-    text = report.write(tmp_path, tmp_path / "reports", "demo").read_text()
+    text = page_of(tmp_path)
     assert "1 of 1 files could not be used" in text
     assert "reports/metrics.json" in text
     assert "Found: nothing yet" in text
@@ -126,31 +131,31 @@ def test_damaged_input_is_named(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/kad_matrix.csv").write_text("experiment,kad\nours,1\n")
     with pytest.raises(InputError, match=r"kad_matrix\.csv"):
-        report.write(tmp_path, tmp_path / "reports", "demo")
+        report.write_report(tmp_path, tmp_path / "reports", "demo")
     (tmp_path / "reports/kad_matrix.csv").unlink()
     (tmp_path / "reports/metrics.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
-        report.write(tmp_path, tmp_path / "reports", "demo")
+        report.write_report(tmp_path, tmp_path / "reports", "demo")
 
 
 def test_names_from_data_are_escaped(tmp_path: Path) -> None:
     (tmp_path / "data/raw").mkdir(parents=True)
     source = {"name": "<script>alert(1)</script>", "licence": "&", "citation": "", "sha256": ""}
     (tmp_path / "data/raw/sources.json").write_text(json.dumps([source]))
-    assert "<script>alert" not in report.write(tmp_path, tmp_path / "reports", "demo").read_text()
+    assert "<script>alert" not in page_of(tmp_path)
 
 
 def test_a_folder_of_ones_own_has_no_hash_and_no_citation(tmp_path: Path) -> None:
     (tmp_path / "data/raw").mkdir(parents=True)
     source = {"name": "folder", "licence": "the user's own files", "citation": ""}
     (tmp_path / "data/raw/sources.json").write_text(json.dumps([source]))
-    assert "<b>folder</b>: the user&#39;s own files</p>" in report.write(tmp_path, tmp_path, "folder").read_text()
+    assert "<b>folder</b>: the user&#39;s own files</p>" in page_of(tmp_path)
 
 
 def test_old_media_go(finished: Path) -> None:
     stray = finished / "reports/media/ours/angry_0000.png"
     stray.write_bytes(b"old")
-    report.write(finished, finished / "reports", "demo")
+    report.write_report(finished, finished / "reports", "demo")
     assert not stray.exists()
 
 

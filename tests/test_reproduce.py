@@ -56,7 +56,10 @@ def test_the_last_lines_of_a_program_are_its_error() -> None:
 
 
 def test_a_measure_without_an_interval_is_in_the_table() -> None:
-    measures = {"kad": {"value": 1, "low": None, "high": None, "n": 5}, "fad": {"value": 2, "low": 1, "high": 3, "n": 4}}
+    measures = {
+        "kad": {"value": 1, "low": None, "high": None, "n": 5},
+        "fad": {"value": 2, "low": 1, "high": 3, "n": 4},
+    }
     text = reproduce.markdown_table({"experiments": {"ours": measures}})
     assert text.endswith("| ours | - | - | - | - | 1.00, n = 5 | 2.00 [1.00, 3.00], n = 4 |")
 
