@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
-from flows.run import versions
 from tasks.files import write_json
+from tasks.machine import package_versions
 
 ROOT = Path(__file__).parent.parent
 SAVED = ROOT / ".emoriff" / "benchmarks"
@@ -76,7 +76,7 @@ class Report:
     def save(self) -> None:
         """Keep it for the table, with the machine it was measured on."""
         values = {"lines": self.lines, "figures": [asdict(one) for one in self.figures]}
-        values |= {"command": command(), "machine": machine(), "versions": versions()}
+        values |= {"command": command(), "machine": machine(), "versions": package_versions()}
         write_json(SAVED / f"{self.name}.json", values)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psutil
 
-from flows.run import tell, versions
+from flows.run import tell
 from tasks.decoding import ffmpeg
 from tasks.errors import EmoriffError
+from tasks.machine import package_versions
 from tasks.params import Params, load
 
 
@@ -27,7 +28,7 @@ def examine() -> int:
 def machine() -> list[tuple[bool, str]]:
     """Python, packages, disk, memory, processors, GPU."""
     disk, memory = shutil.disk_usage(".").free / 2**30, psutil.virtual_memory().available / 2**30
-    packages = ", ".join(f"{name} {version}" for name, version in versions().items())
+    packages = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     return [
         ((3, 11) <= sys.version_info < (3, 13), f"Python {sys.version.split()[0]} (needs 3.11 or 3.12)"),
         (True, packages),

@@ -21,6 +21,7 @@ from tasks.cache import LOCAL, Cache
 from tasks.errors import CacheError
 from tasks.files import write_json, write_text
 from tasks.locks import lock
+from tasks.machine import package_versions
 from tasks.params import Params, load
 
 TIMINGS = Path("reports") / "timings.json"
@@ -204,7 +205,7 @@ def record_timing(label: str, seconds: float, summary: dict[str, int]) -> None:
             timings = {}
         timings.setdefault("stages", {})[label] = {"seconds": round(seconds, 1), **summary}
         timings["machine"] = machine()
-        timings["versions"] = versions()
+        timings["versions"] = package_versions()
         write_json(TIMINGS, timings)
         write_text(TIMINGS.with_suffix(".js"), f"window.timings = {json.dumps(timings, sort_keys=True)};\n")
 
@@ -212,13 +213,3 @@ def record_timing(label: str, seconds: float, summary: dict[str, int]) -> None:
 def machine() -> dict[str, Any]:
     """The machine, without its name."""
     return {"system": platform.platform(), "processors": os.cpu_count(), "python": sys.version.split()[0]}
-
-
-PACKAGES = "prefect torch diffusers transformers accelerate bitsandbytes librosa pydub pandas pyarrow dvc numpy scipy"
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that shape a result."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in PACKAGES.split()}
