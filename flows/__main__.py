@@ -244,11 +244,17 @@ def main(arguments: list[str] | None = None) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is not installed on purpose is no news
     try:
         return app(arguments, prog_name="emoriff")
-    except EmoriffError as error:
-        if os.environ.get("EMORIFF_TRACEBACK"):
+    except (EmoriffError, OSError) as error:
+        if os.environ.get("EMORIFF_TRACEBACK") or (isinstance(error, OSError) and not error.filename):
             raise
-        print(f"emoriff: {error}", file=sys.stderr)
+        print(f"emoriff: {error if isinstance(error, EmoriffError) else missing(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def missing(error: OSError) -> EmoriffError:
+    """A file or folder that cannot be used, told as our own errors are."""
+    todo = "see to it that it is there and may be used, then run the same command again: finished work is kept"
+    return EmoriffError(f"cannot be used: {error.strerror}", where=error.filename, todo=todo)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import psutil
 from flows import server
 from flows.progress import Progress
 from tasks import runs
-from tasks.cache import LOCAL, Cache
-from tasks.errors import CacheError
+from tasks.cache import LOCAL, Cache, disturbed
+from tasks.errors import EmoriffError
 from tasks.files import write_json, write_text
 from tasks.locks import lock
 from tasks.machine import package_versions
@@ -48,7 +48,8 @@ def stage(name: str, argument: str | None = None) -> None:
         server.ensure(tell)
         started = time.monotonic()
         flow = flow_of(name).with_options(task_runner=task_runner(params))
-        state = flow(params, *([argument] if argument else []), return_state=True)
+        with server_answering():
+            state = flow(params, *([argument] if argument else []), return_state=True)
         summary.update(state.result())
         summary["flow_run"] = str(state.state_details.flow_run_id)
         check_outputs()
@@ -69,6 +70,22 @@ def forgetting() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def server_answering() -> Iterator[None]:
+    """An error that says so when Prefect's server goes away in the block."""
+    import httpx
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise EmoriffError(
+            "Prefect's server does not answer any more",
+            where=os.environ["PREFECT_API_URL"],
+            got=f"{type(error).__name__}: {error}",
+            todo=f"run the same command again: finished work is kept (our own server's log: {server.LOCAL}/server.log)",
+        ) from error
+
+
 def check_outputs() -> None:
     """Refuse an end at which a file that was made is gone or altered: DVC would record it so.
 
@@ -76,13 +93,9 @@ def check_outputs() -> None:
         CacheError: names the first ones.
     """
     cache = Cache()
-    altered = sorted({name for key in KEYS for name in cache.altered(key)})
+    altered = {name for key in KEYS for name in cache.altered(key)}
     if altered:
-        raise CacheError(
-            f"{len(altered)} files were removed or altered after the stage had written them",
-            where=", ".join(altered[:5]),
-            todo="let nothing else write there, and run the same command again: only they are made again",
-        )
+        raise disturbed(altered)
 
 
 def stop(*_: object) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import CacheError
-from tasks.files import digest, replacing
+from tasks.files import digest, replacing, stamp
 from tasks.imports import closure
 
 LOCAL = Path(".emoriff")
@@ -122,8 +122,7 @@ class Cache:
 
     def md5(self, path: Path) -> str:
         """MD5 of a file; read again only when its size, modification time or inode changed."""
-        stat = path.stat()
-        state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+        state = stamp(path)
         name = os.path.abspath(path)
         found = self._execute("select stat, md5 from state where path = ?", (name,))
         if found and found[0][0] == state and MD5.fullmatch(str(found[0][1])):
@@ -176,6 +175,16 @@ class Cache:
         with replacing(path) as temporary:
             shutil.copyfile(stored, temporary)
         return True
+
+
+def disturbed(names: Iterable[str]) -> CacheError:
+    """The error for outputs that something else than their stage removed or altered."""
+    found = sorted(names)
+    return CacheError(
+        f"{len(found)} files were removed or altered after the stage had written them",
+        where=", ".join(found[:5]),
+        todo="let nothing else write there, and run the same command again: only they are made again",
+    )
 
 
 def parsed(text: Any) -> Record | None:

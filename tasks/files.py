@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+WRITTEN: dict[str, str] = {}  # absolute path -> stamp of each file that `replacing` put there (see tasks/worker.py)
 TEMPORARY = ".part-"  # files of a killed run carry it; `remove_temporaries` clears them
 
 
@@ -30,7 +31,10 @@ def replacing(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        written = stamp(temporary)
         os.replace(temporary, target)
+        if target.is_file():
+            WRITTEN[os.path.abspath(target)] = written
     except OSError as error:
         if error.errno in CANNOT_WRITE:
             raise EmoriffError(
@@ -46,6 +50,12 @@ def replacing(target: Path) -> Iterator[Path]:
         else:
             with suppress(OSError):  # a disk that became read-only keeps it, and the error above says so
                 temporary.unlink()
+
+
+def stamp(path: Path) -> str:
+    """Size, modification time and inode: they change when the bytes are written anew, and not by a new name."""
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
 
 
 def free_gib(path: Path) -> float:

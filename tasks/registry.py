@@ -5,6 +5,7 @@ because a Prefect task costs as much as a small song; inside it each item has it
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,10 +18,10 @@ from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 
-from tasks.cache import Cache, item_key
+from tasks.cache import Cache, Record, disturbed, item_key
 from tasks.errors import EmoriffError
-from tasks.files import digest
-from tasks.worker import call, single_threaded
+from tasks.files import digest, stamp
+from tasks.worker import Answer, call, single_threaded
 
 
 @dataclass(frozen=True)
@@ -130,27 +131,46 @@ def run_bucket(stage: str, bucket: Bucket) -> list[dict[str, Any]]:
         if record:
             done[item.id] = Done(item.id, record.rows, sorted(record.files), cached=True)
     missing = [item for item in bucket.items if item.id not in done]
-    for item, rows in computed(stage, missing):
-        record = cache.remember(item.key, rows, files_of(TABLE[stage], item, rows))
+    for item, (rows, written) in computed(stage, missing):
+        record = remembered(cache, item, rows, files_of(TABLE[stage], item, rows), written)
         done[item.id] = Done(item.id, rows, sorted(record.files), cached=False)
     return [asdict(done[item.id]) for item in bucket.items]
 
 
-def computed(stage: str, items: list[Item]) -> Iterator[tuple[Item, list[dict[str, Any]]]]:
-    """Items with their rows, in the process pool where there is one."""
+def remembered(
+    cache: Cache, item: Item, rows: list[dict[str, Any]], files: list[Path], written: dict[str, str]
+) -> Record:
+    """The item's new record, whose files are as the noun left them.
+
+    Raises:
+        CacheError: something else removed or altered one since.
+    """
+    absent = [file for file in files if not file.is_file()]
+    if not absent:
+        record = cache.remember(item.key, rows, files)
+        stamps = {file: written.get(os.path.abspath(file)) for file in files}  # None: not written by `replacing`
+        absent = [file for file, told in stamps.items() if told and not (file.is_file() and stamp(file) == told)]
+        if not absent:
+            return record
+    cache.forget(item.key)
+    raise disturbed(file.as_posix() for file in absent)
+
+
+def computed(stage: str, items: list[Item]) -> Iterator[tuple[Item, Answer]]:
+    """Items with their rows and what was written, in the process pool where there is one."""
     entry = TABLE[stage]
     if POOL and not entry.in_process:
         futures = [(item, POOL[-1].submit(call, entry.noun, item.arguments)) for item in items]
         for _, future in futures:
-            future.add_done_callback(ENDED.append)
+            future.add_done_callback(lambda _: ENDED.append(1))
         yield from ((item, result_of(stage, item, future)) for item, future in futures)
     else:
         extra = {"progress": PROGRESS[-1]} if entry.progress else {}
         yield from ((item, call(entry.noun, item.arguments | extra)) for item in items)
 
 
-def result_of(stage: str, item: Item, future: Future[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The rows, in time; an item may wait for its turn as long as others of the pool end.
+def result_of(stage: str, item: Item, future: Future[Answer]) -> Answer:
+    """What `call` gave, in time; an item may wait for its turn as long as others of the pool end.
 
     Raises:
         EmoriffError: no item has ended for longer than one may take, or the item's process died.
@@ -172,11 +192,11 @@ def files_of(entry: Entry, item: Item, rows: list[dict[str, Any]]) -> list[Path]
     """The files an item made: those that its rows name, and all that is below its own outputs."""
     named = [Path(item.folder) / row[column] for row in rows for column in entry.files if row.get(column)]
     owned = [path for output in map(Path, item.outputs) for path in [output, *output.rglob("*")]]
-    return sorted({path for path in named + owned if path.is_file()})
+    return sorted({*named, *(path for path in owned if path.is_file())})
 
 
 POOL: list[ProcessPoolExecutor] = []
-ENDED: list[Future[list[dict[str, Any]]]] = []  # items of the pool
+ENDED: list[int] = []  # one for each item of the pool that has ended
 PROGRESS: list[Callable[[int, int, str], None]] = [lambda done, total, note: None]
 
 

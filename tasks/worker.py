@@ -6,16 +6,20 @@ import threading
 import time
 from typing import Any
 
+from tasks.files import WRITTEN
+
+Answer = tuple[list[dict[str, Any]], dict[str, str]]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def call(noun: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    """The noun's rows (a single row becomes a list of one, None an empty list)."""
+def call(noun: str, arguments: dict[str, Any]) -> Answer:
+    """The noun's rows (a single row becomes a list of one, None an empty list), and the stamps of what it wrote."""
     module, name = noun.split(":")
+    WRITTEN.clear()
     rows = getattr(importlib.import_module(module), name)(**arguments)
     if rows is None:
-        return []
-    return [rows] if isinstance(rows, dict) else list(rows)
+        return [], dict(WRITTEN)
+    return [rows] if isinstance(rows, dict) else list(rows), dict(WRITTEN)
 
 
 def single_threaded() -> None:

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import pipeline, runs
+from tasks import pipeline, registry, runs
+from tasks.cache import Cache
+from tasks.errors import CacheError
+from tasks.files import WRITTEN, write_text
 from tasks.listing import folder_md5, song_of, songs_by_part
 from tasks.machine import git_state
 
@@ -183,3 +186,25 @@ def test_a_folders_hash_ignores_the_order_of_its_files(files: dict[str, str]) ->
 def test_songs_are_kept_apart_by_split() -> None:
     names = ["train/00002_000_0.png", "train/00002_001_0.png", "test/00003_000_0.png", "dataset.parquet"]
     assert songs_by_part(names) == {"train": [2], "test": [3]}
+
+
+@pytest.mark.parametrize("harm", ["remove", "alter"])
+def test_an_output_disturbed_before_it_is_remembered_is_an_error(tmp_path, monkeypatch, harm: str) -> None:
+    def noun() -> dict[str, str]:
+        write_text(tmp_path / "7.txt", "seven")
+        return {"file": "7.txt"}
+
+    def computed(stage, items):
+        for item in items:
+            WRITTEN.clear()
+            rows = [noun()]
+            written = dict(WRITTEN)
+            (tmp_path / "7.txt").unlink() if harm == "remove" else (tmp_path / "7.txt").write_text("eight")
+            yield item, (rows, written)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "computed", computed)
+    bucket = registry.Bucket("7", [registry.Item("song 7", {}, {}, folder=str(tmp_path), key="k")])
+    with pytest.raises(CacheError, match=r"removed or altered(?s:.*)7\.txt"):
+        registry.run_bucket("convert", bucket)
+    assert Cache().get("k") is None

@@ -97,7 +97,7 @@ def test_waiting_for_ones_turn_is_not_taking_too_long(monkeypatch: pytest.Monkey
     with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(4) as buckets:
         monkeypatch.setattr(registry, "POOL", [pool])
         done = buckets.map(lambda item: list(registry.computed("convert", [item])), items)
-    assert [rows for bucket in done for _, rows in bucket] == [[{"slept": 1}]] * 4
+    assert [rows for bucket in done for _, (rows, _) in bucket] == [[{"slept": 1}]] * 4
 
 
 def nap(seconds: int) -> dict[str, int]:
