@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tasks.errors import EmoriffError
+from tasks.files import CANNOT_WRITE
 
 HELP = """Music of an emotion from a fine-tuned Riffusion: a reproducible, measured pipeline.
 
@@ -245,10 +246,15 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         return app(arguments, prog_name="emoriff")
     except (EmoriffError, OSError) as error:
-        if os.environ.get("EMORIFF_TRACEBACK") or (isinstance(error, OSError) and not error.filename):
+        if os.environ.get("EMORIFF_TRACEBACK") or (isinstance(error, OSError) and not told(error)):
             raise
         print(f"emoriff: {error if isinstance(error, EmoriffError) else missing(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def told(error: OSError) -> bool:
+    """Whether the system's error says enough without where it came from."""
+    return bool(error.filename) or error.errno in CANNOT_WRITE
 
 
 def missing(error: OSError) -> EmoriffError:

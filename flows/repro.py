@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from flows import server
 from flows.run import tell
 from tasks.cache import LOCAL
 from tasks.entries import remove_corrupt
+from tasks.errors import EmoriffError
+from tasks.files import free_gib, replacing
 from tasks.locks import lock
 from tasks.params import load
+from tasks.reading import yaml_of
 
 
 def repro(arguments: list[str]) -> int:
@@ -30,8 +34,28 @@ def repro(arguments: list[str]) -> int:
 
 
 def dvc_repro(arguments: list[str]) -> int:
-    """The exit code of `dvc repro`."""
-    return subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
+    """The exit code of `dvc repro`. DVC writes its lock file in place: one that a full disk cut short is put back."""
+    before = LOCAL / "dvc.lock.before"
+    if LOCK.is_file():
+        with replacing(before) as copy:
+            shutil.copyfile(LOCK, copy)
+    code = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
+    if code and LOCK.is_file() and not whole(LOCK):
+        os.replace(before, LOCK) if before.is_file() else LOCK.unlink()
+        tell(f"{LOCK} was cut short: it is as before this run; what was made since is found again by its content")
+    if code and free_gib(LOCK) < FULL_GIB:
+        tell(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "
+             "command again: finished work is kept")  # fmt: skip
+    return code
+
+
+def whole(path: Path) -> bool:
+    """Whether a lock file was written to its end."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return text.endswith("\n") and isinstance(yaml_of(text, path), dict)
+    except EmoriffError:
+        return False
 
 
 def environment() -> dict[str, str]:
@@ -40,6 +64,8 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path}
 
 
+LOCK = Path("dvc.lock")
+FULL_GIB = 0.02
 COLUMNS = {"emotion_accuracy": "accuracy", "emotion_balanced_accuracy": "balanced", "valence_r": "valence r",
            "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD"}  # fmt: skip
 

@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows import __main__ as commands
+from flows import repro
 from tasks import pipeline, registry, runs
 from tasks.cache import Cache
 from tasks.errors import CacheError
@@ -208,3 +211,27 @@ def test_an_output_disturbed_before_it_is_remembered_is_an_error(tmp_path, monke
     with pytest.raises(CacheError, match=r"removed or altered(?s:.*)7\.txt"):
         registry.run_bucket("convert", bucket)
     assert Cache().get("k") is None
+
+
+def test_a_lock_file_that_a_full_disk_cut_short_is_put_back(tmp_path, monkeypatch, capsys) -> None:
+    def full(words: list[str], env: dict[str, str]) -> int:
+        Path("dvc.lock").write_text("schema: '2.0'\nstages:\n  convert:\n    cm")
+        return 255
+
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text(before := "schema: '2.0'\nstages: {}\n")
+    monkeypatch.setattr(repro.subprocess, "call", full)
+    monkeypatch.setattr(repro, "free_gib", lambda path: 0.001)
+    assert repro.dvc_repro([]) == 255
+    assert Path("dvc.lock").read_text() == before
+    assert "free some space" in capsys.readouterr().out
+
+
+def test_a_full_disk_without_a_name_is_a_message(monkeypatch, capsys) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(commands, "app", full)
+    with pytest.raises(SystemExit):
+        commands.main(["convert"])
+    assert "emoriff: cannot be used: No space left on device\n  what to do: " in capsys.readouterr().err
