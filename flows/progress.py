@@ -23,11 +23,13 @@ class Progress:
     def __init__(self, stage: str, seconds: float = 15.0) -> None:
         self.stage, self.seconds = stage, seconds
         self.started = self.last = self.sent = time.monotonic()
+        self.first: tuple[int, float] | None = None  # done at the first call, and when: more than 0 in resumed work
         self.bar: tqdm | None = None
         self.artifact: Any = None
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """Show that `done` of `total` are done."""
+        self.first = self.first or (done, time.monotonic())
         ended = bool(done) and done == total
         line = f"{self.stage}: {done} of {total or '?'} {note} {self._left(done, total)}".rstrip()
         if total and (time.monotonic() - self.sent >= self.seconds or (ended and self.artifact)) and in_a_run():
@@ -60,9 +62,10 @@ class Progress:
         self.bar.refresh()
 
     def _left(self, done: int, total: int | None) -> str:
-        if not done or not total or done >= total:
+        if self.first is None or not total or not self.first[0] < done < total:
             return ""
-        return f"({(time.monotonic() - self.started) / done * (total - done):.0f} s left)"
+        known, since = self.first
+        return f"({(time.monotonic() - since) / (done - known) * (total - done):.0f} s left)"
 
     def close(self) -> None:
         """Remove the bar."""

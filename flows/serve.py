@@ -29,6 +29,9 @@ def serve(port: int) -> int:
     LOCAL.mkdir(parents=True, exist_ok=True)
     server, pages = start_server(port), start_pages(port + 1)
     try:
+        if pages.poll() is not None:
+            taken = f"127.0.0.1:{port + 1}"
+            raise EmoriffError("the pictures' server does not start", where=taken, todo=f"try --port {port + 10}")
         prefect("work-pool", "create", POOL, "--type", "process", "--overwrite")
         prefect("work-pool", "set-concurrency-limit", POOL, "1")
         prefect("--no-prompt", "deploy", "--all")
