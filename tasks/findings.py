@@ -71,7 +71,8 @@ def hundredths(value: float) -> str:
     >>> hundredths(0.874), hundredths(0.995), hundredths(1.0), hundredths(0.004)
     ('87', '99.5', '100', '0.4')
     """
-    return f"{100 * value:.{1 if 0 < value < 0.02 or 0.98 < value < 1 else 0}f}"
+    digits = 1 if 0 < value < 0.02 or 0.98 < value < 1 else 0
+    return f"{100 * round(value, 2 + digits):.{digits}f}"  # as the tables round: 0.175 is not quite 0.175
 
 
 def percent(value: float) -> str:
