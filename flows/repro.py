@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from flows import server
-from flows.run import tell
+from flows.run import alive, tell
 from tasks.cache import LOCAL
 from tasks.entries import remove_corrupt
 from tasks.errors import EmoriffError
-from tasks.files import free_gib, replacing
+from tasks.files import free_gib, replacing, write_json
 from tasks.locks import lock
 from tasks.params import load
 from tasks.reading import yaml_of
@@ -39,6 +41,7 @@ def dvc_repro(arguments: list[str]) -> int:
     if LOCK.is_file():
         with replacing(before) as copy:
             shutil.copyfile(LOCK, copy)
+    release_dead()
     code = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
     if code and LOCK.is_file() and not whole(LOCK):
         os.replace(before, LOCK) if before.is_file() else LOCK.unlink()
@@ -47,6 +50,37 @@ def dvc_repro(arguments: list[str]) -> int:
         tell(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "
              "command again: finished work is kept")  # fmt: skip
     return code
+
+
+def release_dead() -> None:
+    """Drop what DVC's lock of paths says of processes that have ended.
+
+    DVC does so itself, but takes a zombie for a running process: one whose init reaps late, or never, as in many
+    containers, would hold its paths for ever.
+    """
+    try:
+        held = json.loads(PATHS_LOCK.read_text())
+        dead = {pid for pid in pids(held) if not runs(pid)}
+        if dead:
+            readers = {path: [one for one in by if one["pid"] not in dead] for path, by in held["read"].items()}
+            held["read"] = {path: by for path, by in readers.items() if by}
+            held["write"] = {path: by for path, by in held["write"].items() if by["pid"] not in dead}
+            write_json(PATHS_LOCK, held)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return  # none, or one that DVC will speak of
+
+
+def pids(held: dict[str, dict[str, Any]]) -> set[int]:
+    """The processes that a lock of paths names."""
+    return {one["pid"] for by in held["read"].values() for one in by} | {by["pid"] for by in held["write"].values()}
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def whole(path: Path) -> bool:
@@ -64,7 +98,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path}
 
 
-LOCK = Path("dvc.lock")
+LOCK, PATHS_LOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 FULL_GIB = 0.02
 COLUMNS = {"emotion_accuracy": "accuracy", "emotion_balanced_accuracy": "balanced", "valence_r": "valence r",
            "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD"}  # fmt: skip
