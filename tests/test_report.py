@@ -91,7 +91,7 @@ def test_sections_stand_in_the_promised_order(finished: Path) -> None:
 def test_findings_tell_the_negative_result(finished: Path) -> None:
     asked, found, negative = findings.sentences(results.load(finished))
     measured = json.loads((finished / "reports/metrics.json").read_text())["experiments"]
-    assert f"{100 * measured['ours']['emotion_accuracy']['value']:.0f}" in found
+    assert f"{measured['ours']['emotion_accuracy']['value']:.2f}".removeprefix("0.") + "\N{NO-BREAK SPACE}%" in found
     assert "p\xa0<\xa00.001 against base" in found
     assert negative.startswith("Not reached: an accuracy above the base model's: exp1")
     assert all(name in negative for name in ("exp1", "exp2", "exp3"))

@@ -122,7 +122,7 @@ def test_songs_that_are_all_too_short_are_an_error(tmp_path):
 
 def test_a_table_that_is_no_manifest_is_refused(tmp_path):
     pd.DataFrame({"song": [1]}).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="not a manifest"):
+    with pytest.raises(InputError, match="columns are missing: song_id"):
         segments.write_table(tmp_path / "x.parquet", tmp_path / "segments.parquet", rule("pad"))
 
 
