@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from flows import server
-from flows.run import alive, tell
+from flows.run import tell
 from tasks.cache import LOCAL
 from tasks.entries import remove_corrupt
 from tasks.errors import EmoriffError
 from tasks.files import free_gib, replacing, write_json
-from tasks.locks import lock
+from tasks.locks import lock, runs
 from tasks.params import load
 from tasks.reading import yaml_of
 
@@ -73,14 +71,6 @@ def release_dead() -> None:
 def pids(held: dict[str, dict[str, Any]]) -> set[int]:
     """The processes that a lock of paths names."""
     return {one["pid"] for by in held["read"].values() for one in by} | {by["pid"] for by in held["write"].values()}
-
-
-def runs(pid: int) -> bool:
-    """Whether there is such a process that has not ended."""
-    try:
-        return alive(psutil.Process(pid))
-    except psutil.NoSuchProcess:
-        return False
 
 
 def whole(path: Path) -> bool:

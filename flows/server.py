@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, parse
 
 from tasks.errors import EmoriffError, shown
 from tasks.files import write_json
-from tasks.locks import lock
+from tasks.locks import lock, runs
 
 LOCAL = Path(".emoriff") / "prefect"
 STATE = LOCAL / "server.json"
@@ -166,11 +166,11 @@ def serve(port: int) -> None:
 def unused(port: int) -> bool:
     """Whether all processes have ended; if so the state file goes, so that no new run counts on this server."""
     state = read_state()
-    if state and any(psutil.pid_exists(pid) for pid in state["pids"]):
+    if state and any(map(runs, state["pids"])):
         return False
     with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
         state = read_state()
-        if state and any(psutil.pid_exists(pid) for pid in state["pids"]):
+        if state and any(map(runs, state["pids"])):
             return False
         if state and f":{port}/" in state["url"]:
             STATE.unlink()

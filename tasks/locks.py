@@ -69,7 +69,15 @@ def holder(path: Path) -> str:
     """Who wrote itself into the lock file last, and whether it lives."""
     try:
         record = json.loads(path.read_text())
-        alive = "running" if psutil.pid_exists(record["pid"]) else "ended"
-        return f"process {record['pid']} ({alive}): {shown(record['command'])}"
+        state = "running" if runs(record["pid"]) else "ended"
+        return f"process {record['pid']} ({state}): {shown(record['command'])}"
     except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return "a process that has not said its name yet"
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and not only its zombie, which an init that reaps late leaves for a while."""
+    with suppress(psutil.Error):
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False
+    return psutil.pid_exists(pid)

@@ -1,8 +1,13 @@
 """What the tests share."""
 
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tasks import params as parameters
@@ -43,3 +48,13 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository.printed = repository.emoriff("repro", **planted.SECRETS)
     repository.commit("reproduced")
     return repository
+
+
+@pytest.fixture
+def zombie() -> Iterator[int]:
+    """The number of a process that has ended and that nobody has reaped."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    yield process.pid
+    process.wait()

@@ -3,10 +3,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -240,15 +238,11 @@ def test_a_full_disk_without_a_name_is_a_message(monkeypatch, capsys) -> None:
     assert "emoriff: cannot be used: No space left on device\n  what to do: " in capsys.readouterr().err
 
 
-def test_what_a_zombie_holds_of_dvcs_paths_is_released(tmp_path, monkeypatch) -> None:
+def test_what_a_zombie_holds_of_dvcs_paths_is_released(tmp_path, monkeypatch, zombie: int) -> None:
     monkeypatch.chdir(tmp_path)
-    zombie = subprocess.Popen([sys.executable, "-c", ""])
-    while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.05)
-    mine, dead = {"pid": os.getpid(), "cmd": "me"}, {"pid": zombie.pid, "cmd": "dvc repro"}
+    mine, dead = {"pid": os.getpid(), "cmd": "me"}, {"pid": zombie, "cmd": "dvc repro"}
     repro.PATHS_LOCK.parent.mkdir(parents=True)
     held = {"read": {"a": [dead], "b": [dead, mine]}, "write": {"c": dead, "d": mine}}
     repro.PATHS_LOCK.write_text(json.dumps(held))
     repro.release_dead()
-    zombie.wait()
     assert json.loads(repro.PATHS_LOCK.read_text()) == {"read": {"b": [mine]}, "write": {"d": mine}}

@@ -2,17 +2,20 @@
 
 import http.server
 import json
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flows import server
+from tasks.files import write_json
 
 
 class Api(http.server.ThreadingHTTPServer):
@@ -97,3 +100,15 @@ def test_a_server_that_is_down_is_told_and_not_used(api: Api, monkeypatch: pytes
     told: list[str] = []
     assert server.ensure(told.append) == "our own"
     assert "http://127.0.0.1:9/api does not answer" in told[0]
+
+
+def test_a_server_whose_only_run_is_a_zombie_is_unused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zombie: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = {"url": "http://127.0.0.1:4200/api", "pids": [zombie, os.getpid()]}
+    write_json(server.STATE, state)
+    assert not server.unused(4200)
+    write_json(server.STATE, state | {"pids": [zombie]})
+    assert server.unused(4200)
+    assert not server.STATE.exists()
