@@ -245,22 +245,17 @@ def main(arguments: list[str] | None = None) -> Any:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is not installed on purpose is no news
     try:
         return app(arguments, prog_name="emoriff")
-    except (EmoriffError, OSError) as error:
-        if os.environ.get("EMORIFF_TRACEBACK") or (isinstance(error, OSError) and not told(error)):
+    except EmoriffError as error:
+        if os.environ.get("EMORIFF_TRACEBACK"):
             raise
-        print(f"emoriff: {error if isinstance(error, EmoriffError) else missing(error)}", file=sys.stderr)
-        sys.exit(1)
-
-
-def told(error: OSError) -> bool:
-    """Whether the system's error says enough without where it came from."""
-    return bool(error.filename) or error.errno in CANNOT_WRITE
-
-
-def missing(error: OSError) -> EmoriffError:
-    """A file or folder that cannot be used, told as our own errors are."""
-    todo = "see to it that it is there and may be used, then run the same command again: finished work is kept"
-    return EmoriffError(f"cannot be used: {error.strerror}", where=error.filename, todo=todo)
+        told = error
+    except OSError as error:
+        if os.environ.get("EMORIFF_TRACEBACK") or not (error.filename or error.errno in CANNOT_WRITE):
+            raise  # it says too little without where it came from
+        todo = "see to it that it is there and may be used, then run the same command again: finished work is kept"
+        told = EmoriffError(f"cannot be used: {error.strerror}", where=error.filename, todo=todo)
+    print(f"emoriff: {told}", file=sys.stderr)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

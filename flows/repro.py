@@ -36,13 +36,17 @@ def repro(arguments: list[str]) -> int:
 def dvc_repro(arguments: list[str]) -> int:
     """The exit code of `dvc repro`. DVC writes its lock file in place: one that a full disk cut short is put back."""
     before = LOCAL / "dvc.lock.before"
+    before.unlink(missing_ok=True)  # of an earlier run
     if LOCK.is_file():
         with replacing(before) as copy:
             shutil.copyfile(LOCK, copy)
     release_dead()
     code = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
     if code and LOCK.is_file() and not whole(LOCK):
-        os.replace(before, LOCK) if before.is_file() else LOCK.unlink()
+        if before.is_file():
+            before.replace(LOCK)
+        else:
+            LOCK.unlink()
         tell(f"{LOCK} was cut short: it is as before this run; what was made since is found again by its content")
     if code and free_gib(LOCK) < FULL_GIB:
         tell(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "

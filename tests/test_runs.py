@@ -220,12 +220,17 @@ def test_a_lock_file_that_a_full_disk_cut_short_is_put_back(tmp_path, monkeypatc
         return 255
 
     monkeypatch.chdir(tmp_path)
+    repro.LOCAL.mkdir()
+    (repro.LOCAL / "dvc.lock.before").write_text("of an earlier run")
     Path("dvc.lock").write_text(before := "schema: '2.0'\nstages: {}\n")
     monkeypatch.setattr(repro.subprocess, "call", full)
     monkeypatch.setattr(repro, "free_gib", lambda path: 0.001)
     assert repro.dvc_repro([]) == 255
     assert Path("dvc.lock").read_text() == before
     assert "free some space" in capsys.readouterr().out
+    Path("dvc.lock").unlink()
+    assert repro.dvc_repro([]) == 255
+    assert not Path("dvc.lock").exists()
 
 
 def test_a_full_disk_without_a_name_is_a_message(monkeypatch, capsys) -> None:
