@@ -27,18 +27,13 @@ from benchmarks.record import command
 from benchmarks.training import clock
 from tasks import material
 from tasks.experiments import ExperimentParams, changed, experiment_of
-from tasks.files import digest, write_json, write_parquet, write_text
+from tasks.files import digest, slug, write_json, write_parquet, write_text
 from tasks.params import Params, load
 
 REFERENCE = "ours"
 WORK, REPORTS = Path(".emoriff/ablation"), Path("reports/ablation")
 NEEDED = ("data/dataset", "data/wav", "data/segments", "data/labels", "models/base")
 ALPHA = 0.05
-
-
-def slug(name: str) -> str:
-    """A folder's name for a variant."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower()).strip("_")
 
 
 def known() -> dict[str, dict[str, Any]]:

@@ -35,7 +35,7 @@ from scipy import optimize
 from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
 from benchmarks.record import SAVED, Report
-from benchmarks.watch import timed, watched
+from benchmarks.watch import least, timed, watched
 from tasks import sources
 from tasks.files import write_json
 from tests.repository import ROOT, Repository, run
@@ -178,11 +178,6 @@ def nouns_alone(repository: Repository, work: Path) -> float:
     printed = run(sys.executable, "-c", ALONE, str(work), folder=repository.folder, PYTHONPATH=".")
     shutil.rmtree(work)
     return float(printed.strip().split("\n")[-1])
-
-
-def least(command: Callable[[], object]) -> list[float]:
-    """Wall and CPU seconds of a command, the run with less CPU of two."""
-    return list(min((timed(command) for _ in range(2)), key=lambda wall_and_cpu: wall_and_cpu[1]))
 
 
 def one_changed(repository: Repository, change: Callable[[], None]) -> list[float]:
