@@ -64,8 +64,9 @@ def test_a_measure_without_an_interval_is_in_the_table() -> None:
     assert text.endswith("| ours | - | - | - | - | 1.00, n = 5 | 2.00 [1.00, 3.00], n = 4 |")
 
 
-def test_a_program_may_print_what_is_no_text() -> None:
+def test_a_program_may_print_what_is_no_text(capsys: pytest.CaptureFixture[str]) -> None:
     reproduce.command([sys.executable, "-c", r"import sys; sys.stdout.buffer.write(b'caf\xe9\n')"], {})
+    assert capsys.readouterr().out == "caf\N{REPLACEMENT CHARACTER}\n"
 
 
 def test_a_program_ends_with_its_flow() -> None:
