@@ -40,7 +40,7 @@ FORMATS = {  # ending -> names of the format in libsndfile, in ffmpeg
 }
 NATIVE_NOISE = re.compile(r"^(Note|Warning): .*|^\[src/libmpg123.*|^main: .*")
 INPUT = re.compile(r"^Input #0, (\S+), from ", re.MULTILINE)
-STREAM = re.compile(r"^  +Stream #0:\d+\S*: Audio: (\w+)", re.MULTILINE)
+STREAM = re.compile(r"^  +Stream #0:\d+\S*: Audio: ", re.MULTILINE)
 DAMAGE = re.compile(r"error: |Trying to resync")
 
 
@@ -191,7 +191,8 @@ def _pydub_segment(path: Path, reason: AudioError) -> tuple[Any, str]:
                 raise AudioError("not audio", where=path, got=f"{reason.what}; ffmpeg finds no audio in it")
             if not kind or not audio:
                 raise ValueError(told)
-            return AudioSegment.from_file(content, codec=audio[1]), kind[1]  # a codec that is told needs no ffprobe
+            # pydub's other way asks ffprobe, and then names the decoder; here ffmpeg chooses it, as for Riffusion
+            return AudioSegment.from_file_using_temporary_files(content), kind[1]
     except (CouldntDecodeError, LookupError, ValueError) as error:
         raise AudioError("cannot be decoded", where=path, got=f"{reason.what}; ffmpeg: {_last_line(error)}") from error
 

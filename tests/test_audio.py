@@ -198,6 +198,15 @@ def test_what_libsndfile_cannot_read_goes_to_ffmpeg(tmp_path, params):
     assert row["duration_seconds"] == pytest.approx(6.0, abs=0.1)
 
 
+def test_ffmpeg_decodes_as_it_does_by_itself(tmp_path):
+    music = np.random.default_rng(4).normal(0, 0.1, (2, 3 * RATE))
+    (tmp_path / "17.mp3").write_bytes(encoded(music, "MP3"))
+    command = [decoding.ffmpeg(), "-v", "error", "-i", tmp_path / "17.mp3", "-f", "s16le", "-"]
+    plain = np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, "<i2")
+    ours = decoding.decode_with_ffmpeg(tmp_path / "17.mp3", AudioError("not decoded yet"))
+    assert (ours.waveform.T.ravel() * 32768 == plain).all()  # the decoder that ffmpeg chooses, Riffusion's
+
+
 def test_without_ffmpeg_the_message_says_so(tmp_path, params, monkeypatch):
     monkeypatch.setattr(decoding, "ffmpeg", lambda: None)
     row = convert(tmp_path, b"\0\0\0\x20ftypM4A " + bytes(9000), params, "17.m4a")
