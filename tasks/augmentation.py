@@ -15,9 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.errors import ParameterError
-
-TRUE_LABELS = {"pitch": (-2.0, 2.0), "stretch": (0.9, 1.1), "noise": (20.0, 999.0)}
-PATTERN = re.compile(r"(pitch)([+-]\d{1,2})|(stretch)(\d\.\d+)|(noise)(\d{1,3})")
+from tasks.params import AUGMENTATION
 
 
 @dataclass(frozen=True)
@@ -39,17 +37,15 @@ def parse(text: str) -> Augmentation:
     Raises:
         ParameterError: another word, or a change that would make the label untrue.
     """
-    match = PATTERN.fullmatch(text)
-    kind, amount = [group for group in match.groups() if group] if match else ("", "0")
-    low, high = TRUE_LABELS.get(kind, (1.0, 0.0))
-    if not low <= float(amount) <= high:
+    if not re.fullmatch(AUGMENTATION, text):
         raise ParameterError(
             "no augmentation that keeps the label true",
             where="spectrogram.augment",
             expected="pitch-2 to pitch+2 (semitones), stretch0.9 to stretch1.1 (tempo), noise20 to noise999 (dB below)",
             got=text,
         )
-    return Augmentation(kind, float(amount))
+    kind = re.split(r"[-+\d]", text)[0]
+    return Augmentation(kind, float(text.removeprefix(kind)))
 
 
 def augment(waveform: np.ndarray, augmentation: Augmentation, n_samples: int, seed: int) -> np.ndarray:

@@ -165,7 +165,7 @@ class LabelParams(Block):
         return self
 
 
-AUGMENTATION = r"^(pitch[+-][12]|stretch(0\.9\d*|1\.0\d*|1\.10*)|noise([2-9]|[1-9]\d)\d)$"  # see tasks.augmentation
+AUGMENTATION = r"^(pitch[+-][12]|stretch(0\.9\d*|1\.0\d*|1\.10*)|noise([2-9]|[1-9]\d)\d)$"  # that keeps a label true
 
 
 class SpectrogramParams(Block):
