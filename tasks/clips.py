@@ -189,7 +189,7 @@ def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embed
     try:
         found = features.describe(waveform, sample_rate_hz)
     except AudioError as error:
-        raise AudioError(error.what, where=key, expected=error.expected, got=error.got) from error
+        raise error.at(key) from error
     return Described(found, embedding.vector(key, waveform, sample_rate_hz, found))
 
 

@@ -29,7 +29,7 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
     try:
         picture = spectrogram.encode(waveform, decoded.sample_rate_hz, params)
     except AudioError as error:
-        raise AudioError(error.what, where=audio, expected=error.expected, got=error.got) from error
+        raise error.at(audio) from error
     if not tile:
         spectrogram.save(picture, png, three_channels=True)
         return [png]
@@ -60,8 +60,7 @@ def decode_file(pngs: list[Path], audio: Path, decode: DecodeParams, seed: int) 
     try:
         picture = pictures[0] if len(pictures) == 1 else inverse.join_tiles(pictures)
     except PictureError as error:
-        where = ", ".join(map(str, pngs))
-        raise PictureError(error.what, where=where, expected=error.expected, got=error.got, todo=error.todo) from error
+        raise error.at(", ".join(map(str, pngs))) from error
     waveform = inverse.waveform_from_picture(picture, decode, seed)
     write = audio_files.write_wav if audio.suffix.lower() == ".wav" else audio_files.write_listening
     write(audio, waveform, picture.params.sample_rate_hz)

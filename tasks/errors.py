@@ -20,7 +20,7 @@ import os
 import re
 from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Self
 
 LONGEST = 8000  # characters of one part of a message
 SECRET = "token|auth_string|secret|passw|credential|signature|api_?key|access_?key|private_?key"
@@ -83,6 +83,10 @@ class EmoriffError(Exception):
             if value is not None:
                 parts.append(f"  {name}: {shown(value)}")
         super().__init__("\n".join(parts))
+
+    def at(self, where: object) -> Self:
+        """The same error, told of a place."""
+        return type(self)(self.what, where=where, expected=self.expected, got=self.got, todo=self.todo)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """From a worker process it comes as text, since not all that was got can travel."""

@@ -216,8 +216,8 @@ def load(path: Path) -> Picture:
     pixels = _channels(pixels, exif.get(STEREO_TAG), path)
     if pixels.ndim == 3:
         params = params.model_copy(update={"channel": "stereo"})
-    numbers = (extra.get("loudness_lufs"), params, extra.get("n_columns"), extra.get("first_column", 0))
-    picture = Picture(pixels, max_value, *numbers)
+    places = {"n_columns": extra.get("n_columns"), "first_column": extra.get("first_column", 0)}
+    picture = Picture(pixels, max_value, extra.get("loudness_lufs"), params, **places)
     if not 1 <= picture.columns <= MOST_STRETCH * pixels.shape[1]:
         expected = f"1 to {MOST_STRETCH} times its width of {pixels.shape[1]}"
         raise PictureError("it cannot stand for so many columns", where=path, expected=expected, got=picture.columns)
