@@ -28,13 +28,12 @@ import soundfile
 from PIL import Image
 from scipy import fft
 
-from benchmarks.record import Report
+from benchmarks.record import REAL, Report, real_clips
 from benchmarks.watch import peak_memory
 from tasks import inverse, spectrogram
 from tasks.params import DecodeParams
 from tasks.picture import RIFFUSION, Picture
 
-ROOT = Path(__file__).parent.parent
 RATE, HOP, SEED = 44100, 441, 1
 TEN_SECONDS, TILE = 10 * RATE, 511 * HOP
 REFERENCE = "Riffusion (least squares)"
@@ -50,10 +49,11 @@ def clips(given: list[Path]) -> dict[str, list[Path]]:
     """Audio files to measure on, by where they come from."""
     if given:
         return {"given": given}
-    real = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
-    found = sorted(path for path in real.rglob("*") if path.suffix in (".mp3", ".ogg", ".wav"))
-    groups = {"real": found, "demo's": sorted(Path("data/wav").glob("*.wav"))[::9]}
-    return {name: paths for name, paths in groups.items() if paths}
+    found = {"real": real_clips(), "demo's": sorted(Path("data/wav").glob("*.wav"))[::9]}
+    groups = {name: paths for name, paths in found.items() if paths}
+    if not groups:
+        raise SystemExit(f"no clips: set EMORIFF_REAL_DATA (now {REAL}), name some, or run `make repro` first")
+    return groups
 
 
 def excerpt(path: Path, n_samples: int) -> np.ndarray:

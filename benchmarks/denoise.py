@@ -4,20 +4,17 @@ Log-spectral distance in dB to the clean picture, mean over excerpts of real mus
 ../shared/real). Grain is Gaussian in pixel values, haze steady broadband noise in magnitudes, below the maximum.
 """
 
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import soundfile
 
-from benchmarks.record import Report
+from benchmarks.record import REAL, Report, real_clips
 from tasks import denoise, spectrogram
 from tasks.params import DenoiseParams
 from tasks.picture import RIFFUSION
 
-ROOT = Path(__file__).parent.parent
 METHODS = {
     "none": DenoiseParams(gate=False, gate_db=0.0, filter="none"),
     "gate 6 dB": DenoiseParams(gate=True, gate_db=6.0, filter="none"),
@@ -30,13 +27,14 @@ METHODS = {
 
 def clean_pictures() -> list[np.ndarray]:
     """A tile of each real clip, uint8 [512, 512]."""
-    real = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
     pictures = []
-    for path in sorted(path for path in real.rglob("*") if path.suffix in (".mp3", ".ogg")):
+    for path in real_clips():
         with soundfile.SoundFile(path) as file:
             file.seek(2 * file.samplerate)
             waveform = file.read(511 * 441, dtype="float32", always_2d=True).T
             pictures.append(spectrogram.encode(waveform, file.samplerate, RIFFUSION).pixels)
+    if not pictures:
+        raise SystemExit(f"no real clips: set EMORIFF_REAL_DATA (now {REAL})")
     return pictures
 
 

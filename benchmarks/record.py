@@ -17,6 +17,7 @@ from tasks.machine import package_versions
 
 ROOT = Path(__file__).parent.parent
 SAVED = ROOT / ".emoriff" / "benchmarks"
+REAL = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Figure:
         if self.bar is None:
             return ""
         return f"{'at least' if self.at_least else 'at most'} {shown(self.bar)} {self.unit}".rstrip()
+
+
+def real_clips() -> list[Path]:
+    """Audio files of real music, where the machine has them."""
+    return sorted(path for path in REAL.rglob("*") if path.suffix in (".mp3", ".ogg", ".wav"))
 
 
 def shown(value: float) -> str:
