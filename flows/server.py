@@ -10,11 +10,13 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,16 @@ import psutil
 from packaging.version import InvalidVersion, parse
 
 from tasks.errors import EmoriffError, shown
-from tasks.files import write_json
+from tasks.files import replacing, write_json
 from tasks.locks import lock, runs
 
 LOCAL = Path(".emoriff") / "prefect"
 STATE = LOCAL / "server.json"
+DATABASE = LOCAL / "prefect.db"
 START_SECONDS = 600.0  # seconds of a busy machine: seen to take 270 where 20 processes shared 2 cores
 OWN = re.compile(r"http://127\.0\.0\.1:\d{1,5}/api")  # the only addresses that we ever write down
 ANSWER_SECONDS = 5.0
+IDLE = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP", "PAUSE_EXPIRATIONS", "REPOSSESSOR", "TRIGGERS")
 
 
 def settings() -> dict[str, str]:
@@ -102,6 +106,8 @@ def start() -> str:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
     write_json(STATE, {"url": url, "pids": [os.getpid()]})
+    is_first = not DATABASE.exists()
+    copy_database(new_database(), DATABASE)
     with (LOCAL / "server.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)],
@@ -114,7 +120,27 @@ def start() -> str:
                 "Prefect's local server does not start", where=LOCAL / "server.log", todo="read that file's last lines"
             )
         time.sleep(0.2)
+    if is_first:
+        copy_database(DATABASE, new_database())
     return url
+
+
+def new_database() -> Path:
+    """Where the user's copy of a new database of this Prefect is kept: making one takes most of a first start."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "emoriff" / f"prefect-{version('prefect')}.db"
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """A copy of the database `source` where there is none yet; nothing where that cannot be: Prefect makes its own."""
+    if source.is_file() and not target.exists():
+        with (
+            suppress(EmoriffError, OSError, sqlite3.Error),
+            replacing(target) as temporary,
+            closing(sqlite3.connect(source)) as there,
+            closing(sqlite3.connect(temporary)) as here,
+        ):
+            there.backup(here)
 
 
 def answers(url: str) -> str | None:
@@ -151,9 +177,10 @@ def watched() -> int:
 
 
 def serve(port: int) -> None:
-    """Run the server until every process that uses it is gone."""
+    """Run the server until every process that uses it is gone; without the services that only deployments need."""
     arguments = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    child = subprocess.Popen([sys.executable, "-m", *arguments], env=os.environ | settings())
+    idle = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in IDLE}
+    child = subprocess.Popen([sys.executable, "-m", *arguments], env=os.environ | settings() | idle)
     try:
         while child.poll() is None and not unused(port):
             time.sleep(1)

@@ -4,10 +4,11 @@ import http.server
 import json
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,30 @@ def test_a_server_whose_only_run_is_a_zombie_is_unused(
     write_json(server.STATE, state | {"pids": [zombie]})
     assert server.unused(4200)
     assert not server.STATE.exists()
+
+
+def table(path: Path, *texts: str) -> list[tuple[str]]:
+    """What is in the table of a database, after `texts` were added."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table if not exists said (text)")
+        database.executemany("insert into said values (?)", [(text,) for text in texts])
+        return list(database.execute("select text from said"))
+
+
+def test_a_new_database_is_copied_where_there_is_none(tmp_path: Path) -> None:
+    kept, here = tmp_path / "cache/emoriff/new.db", tmp_path / "prefect.db"
+    server.copy_database(here, kept)
+    assert not kept.exists()
+    table(here, "new")
+    server.copy_database(here, kept)
+    table(here, "used")
+    server.copy_database(here, kept)
+    server.copy_database(kept, here)
+    assert (table(kept), table(here)) == ([("new",)], [("new",), ("used",)])
+
+
+def test_a_damaged_database_is_not_copied(tmp_path: Path) -> None:
+    kept = tmp_path / "new.db"
+    kept.write_bytes(b"no database" * 1000)
+    server.copy_database(kept, tmp_path / "prefect.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.db"]
