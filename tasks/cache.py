@@ -29,6 +29,7 @@ from tasks.imports import closure
 LOCAL = Path(".emoriff")
 MD5 = re.compile("[0-9a-f]{32}")
 log = logging.getLogger("emoriff.cache")
+SEEN: dict[str, tuple[str, str]] = {}  # absolute path -> stamp and MD5 of the files that this process asked for
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,11 @@ class Cache:
         """MD5 of a file; read again only when its size, modification time or inode changed."""
         state = stamp(path)
         name = os.path.abspath(path)
+        if name not in SEEN or SEEN[name][0] != state:
+            SEEN[name] = (state, self._stored_md5(path, name, state))
+        return SEEN[name][1]
+
+    def _stored_md5(self, path: Path, name: str, state: str) -> str:
         found = self._execute("select stat, md5 from state where path = ?", (name,))
         if found and found[0][0] == state and MD5.fullmatch(str(found[0][1])):
             return str(found[0][1])

@@ -1,6 +1,7 @@
 """Files that are whole or absent: write to a temporary name, then rename; hashes of what is there."""
 
 import errno
+import filecmp
 import hashlib
 import json
 import os
@@ -25,14 +26,18 @@ TEMPORARY = ".part-"  # files of a killed run carry it; `remove_temporaries` cle
 def replacing(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` (same suffix) that becomes `target` when the block ends well.
 
-    On an error the temporary file is removed and `target` keeps its old bytes.
+    On an error the temporary file is removed and `target` keeps its old bytes. A file that has the new bytes already
+    stays as it is, time and inode, so that nobody hashes it again.
     """
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         written = stamp(temporary)
-        os.replace(temporary, target)
+        if temporary.is_file() and target.is_file() and filecmp.cmp(temporary, target, shallow=False):
+            written = stamp(target)
+        else:
+            os.replace(temporary, target)
         if target.is_file():
             WRITTEN[os.path.abspath(target)] = written
     except OSError as error:

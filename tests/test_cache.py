@@ -10,6 +10,7 @@ import pytest
 
 from tasks.cache import Cache, dvc_cache, item_key, prune
 from tasks.errors import CacheError, LockError
+from tasks.files import stamp, write_text
 from tasks.locks import lock
 
 
@@ -34,6 +35,17 @@ def test_touch_keeps_a_hit(cache: Cache) -> None:
     path = remembered(cache)
     os.utime(path, (1, 1))
     assert cache.intact("key")
+
+
+def test_the_same_bytes_written_again_are_not_another_file(cache: Cache) -> None:
+    path = Path("out.txt")
+    write_text(path, "a")
+    before = stamp(path)
+    write_text(path, "a")
+    assert stamp(path) == before
+    write_text(path, "b")
+    assert (path.read_text(), stamp(path) == before) == ("b", False)
+    assert sorted(os.listdir()) == [".emoriff", "out.txt"]
 
 
 def test_an_altered_output_is_put_back_from_dvcs_cache(cache: Cache) -> None:
