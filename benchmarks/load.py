@@ -157,7 +157,7 @@ def small_changes(repository: Repository, change: Callable[[], None]) -> dict[st
     """Wall and CPU seconds of commands in a finished repository."""
     return {
         "no-op dvc repro": least(lambda: repository.dvc("repro", "dataset")),
-        "dvc status": least(lambda: repository.dvc("status", "dataset")),
+        "dvc status": least(lambda: repository.dvc("status", "--with-deps", "dataset")),
         "one changed song": one_changed(repository, change),
     }
 
