@@ -35,7 +35,7 @@ from scipy import optimize
 from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
 from benchmarks.record import SAVED, Report
-from benchmarks.watch import least, timed, watched
+from benchmarks.watch import Watch, least, watched
 from tasks import sources
 from tasks.files import write_json
 from tests.repository import ROOT, Repository, run
@@ -92,6 +92,7 @@ class Full:
     stages: dict[str, float]  # wall time of the flows
     disk: dict[str, int]
     small: dict[str, list[float]]  # wall and CPU time of commands in the finished repository
+    changed: dict[str, float]  # CPU of the run after one song changed, by process
 
     @property
     def useful(self) -> float:
@@ -119,6 +120,10 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
 
     with watched() as watch:
         repository.emoriff("repro", "dataset")
+    alone = nouns_alone(repository, folder / "alone")
+    disk = {name: size_of(repository.folder / name) for name in ("data", ".dvc/cache", ".emoriff")}
+    stages = {name: values["seconds"] for name, values in timings(repository).items()}
+    spent, by_process = small_changes(repository, change) if small else ({}, {})
     full = Full(
         n_songs=n_songs,
         seconds=seconds,
@@ -129,12 +134,13 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
         files=watch.peak_files,
         files_of_one=watch.peak_files_of_one,
         workers=watch.workers,
-        alone=nouns_alone(repository, folder / "alone"),
+        alone=alone,
         dvc=watch.own("dvc"),
         server=watch.own("server"),
-        stages={name: values["seconds"] for name, values in timings(repository).items()},
-        disk={name: size_of(repository.folder / name) for name in ("data", ".dvc/cache", ".emoriff")},
-        small=small_changes(repository, change) if small else {},
+        stages=stages,
+        disk=disk,
+        small=spent,
+        changed=by_process,
     )
     shutil.rmtree(repository.folder)
     shutil.rmtree(corpus)
@@ -153,13 +159,18 @@ def remembered(resume: bool, n_songs: int, seconds: float, small: bool, measure:
     return full
 
 
-def small_changes(repository: Repository, change: Callable[[], None]) -> dict[str, list[float]]:
-    """Wall and CPU seconds of commands in a finished repository."""
-    return {
+def small_changes(
+    repository: Repository, change: Callable[[], None]
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Wall and CPU seconds of commands in a finished repository; those of one changed song by process."""
+    spent = {
         "no-op dvc repro": least(lambda: repository.dvc("repro", "dataset")),
         "dvc status": least(lambda: repository.dvc("status", "--with-deps", "dataset")),
-        "one changed song": one_changed(repository, change),
     }
+    watch = one_changed(repository, change)
+    dvc, server = watch.own("dvc"), watch.own("server")
+    parts = {"DVC": dvc, "Prefect's server": server, "stages and their pools": watch.cpu - dvc - server}
+    return spent | {"one changed song": [watch.wall, watch.cpu]}, parts
 
 
 def timings(repository: Repository) -> dict[str, dict[str, Any]]:
@@ -180,14 +191,15 @@ def nouns_alone(repository: Repository, work: Path) -> float:
     return float(printed.strip().split("\n")[-1])
 
 
-def one_changed(repository: Repository, change: Callable[[], None]) -> list[float]:
-    """Wall and CPU seconds of the run after one song changed, which must make that song again and no other."""
+def one_changed(repository: Repository, change: Callable[[], None]) -> Watch:
+    """What the run after one song changed used; it must make that song again and no other."""
     change()
-    spent = timed(lambda: repository.emoriff("repro", "dataset"))
+    with watched() as watch:
+        repository.emoriff("repro", "dataset")
     for name, values in timings(repository).items():
         if name in ("convert", "spectrogram") and values["done"] - values["from cache"] != 1:
             raise SystemExit(f"{name} made {values['done'] - values['from cache']} songs again, not the one")
-    return list(spent)
+    return watch
 
 
 class Line:
@@ -223,6 +235,8 @@ def tell_run(report: Report, full: Full) -> None:
     report.say("  wall s of the flows: " + ", ".join(f"{name} {spent:.0f}" for name, spent in full.stages.items()))
     for name, (wall, cpu) in full.small.items():
         report.say(f"  {name}: {cpu:.1f} CPU s, {wall:.1f} s of wall time")
+    if full.changed:
+        report.say("    of it " + ", ".join(f"{name} {cpu:.1f}" for name, cpu in full.changed.items()))
     report.save()
 
 

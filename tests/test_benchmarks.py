@@ -73,6 +73,7 @@ def full(n_songs: int) -> load.Full:
         n_songs=n_songs, seconds=45.0, cpu=cpu, wall=cpu / 2, rss=2**30, pss=2**29, files=90, files_of_one=50,
         workers=cpu / 2 - 1, alone=1.0, dvc=cpu / 8, server=cpu / 8, stages={"convert": 1.0}, disk={"data": 2**30},
         small={"no-op dvc repro": [2.0, 3.0], "dvc status": [1.0, 2.0], "one changed song": [1.0, 1.1]},
+        changed={"DVC": 1.1},
     )  # fmt: skip
 
 
