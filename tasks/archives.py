@@ -176,7 +176,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 
 
 def _is_clutter(member: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(member.filename.lower()).parts
+    parts = PurePosixPath(member.filename.lower().replace("\\", "/")).parts
     return member.is_dir() or _name(member).startswith("._") or any(part in CLUTTER for part in parts)
 
 

@@ -53,6 +53,7 @@ def test_members_are_found_by_name_at_any_depth(tmp_path, params):
             (f"{outer}10.MP3", b"ten"),
             (f"{outer}read me.txt", b"no"),
             ("__MACOSX/._2.mp3", b"clutter"),
+            ("__MACOSX\\3.mp3", b"clutter"),
             (f"{outer}._10.mp3", b"clutter"),
             ("annotations/annotations averaged per song/arousal.csv", b"curves"),
             ("annotations/annotations per each rater/arousal/2.csv", b"raters"),
