@@ -214,8 +214,8 @@ def md5_of(path: Path) -> str:
 
 def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
     """Remove the files below `folder` that are not in `keep`, and folders left empty; what was removed."""
-    kept = {path.resolve() for path in keep}
-    orphans = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.resolve() not in kept]
+    kept = set(map(os.path.abspath, keep))
+    orphans = [path for path in sorted(folder.rglob("*")) if path.is_file() and os.path.abspath(path) not in kept]
     for path in orphans:
         path.unlink()
     for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
