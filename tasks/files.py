@@ -40,10 +40,12 @@ def replacing(target: Path) -> Iterator[Path]:
             os.replace(temporary, target)
         if target.is_file():
             WRITTEN[os.path.abspath(target)] = written
-    except OSError as error:
-        if error.errno in CANNOT_WRITE:
+    except EmoriffError:
+        raise
+    except Exception as error:
+        if reason := cannot_write(error):
             raise EmoriffError(
-                f"cannot write: {error.strerror}",
+                f"cannot write: {reason}",
                 where=target,
                 expected=f"a writable disk with room (free here: {free_gib(target):.2f} GiB)",
                 todo="free some space or give write permission, then run the same command again: finished work is kept",
@@ -55,6 +57,17 @@ def replacing(target: Path) -> Iterator[Path]:
         else:
             with suppress(OSError):  # a disk that became read-only keeps it, and the error above says so
                 temporary.unlink()
+
+
+def cannot_write(error: Exception) -> str | None:
+    """The system's reason when an error says that a disk took no more bytes; else None.
+
+    Libraries that write in another language (safetensors) tell it in their own error's text.
+    """
+    for code in CANNOT_WRITE:
+        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
+            return os.strerror(code)
+    return None
 
 
 def stamp(path: Path) -> str:

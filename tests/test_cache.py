@@ -171,3 +171,19 @@ def test_a_lock_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("a file where the folder should be")
     with pytest.raises(LockError, match="give write permission"), lock(tmp_path / "locks/a.lock", True, print):
         pass
+
+
+def test_a_full_disk_is_told_of_a_library_that_has_errors_of_its_own(tmp_path: Path) -> None:
+    code = """
+import resource, numpy
+from pathlib import Path
+from safetensors.numpy import save_file
+from tasks.files import replacing
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+with replacing(Path("w.safetensors")) as temporary:
+    save_file({"weights": numpy.zeros(10_000)}, temporary)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                         env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)})  # fmt: skip
+    assert "EmoriffError: cannot write: File too large\n" in run.stderr
+    assert list(tmp_path.iterdir()) == []
