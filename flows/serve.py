@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flows.run import tell
-from flows.server import LOCAL, START_SECONDS, answers, settings
+from flows.server import DATABASE, LOCAL, START_SECONDS, answers, copy_database, new_database, settings
 from tasks.errors import EmoriffError
 
 POOL = "emoriff"
@@ -63,6 +63,7 @@ def start_pages(port: int) -> subprocess.Popen[bytes]:
 
 def start_server(port: int) -> subprocess.Popen[bytes]:
     """The server, answering."""
+    copy_database(new_database(), DATABASE)
     with (LOCAL / "serve.log").open("ab") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
