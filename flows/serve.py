@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,8 @@ ZOMBIES = "crash runs whose worker was killed"
 
 
 def serve(port: int) -> int:
-    """Serve until Ctrl-C or until server or worker ends; the exit code."""
+    """Serve until Ctrl-C, a termination signal, or until the worker ends; the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else server and worker would outlive us
     os.environ.update(
         settings()
         | {

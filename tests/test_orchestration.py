@@ -18,6 +18,7 @@ import psutil
 import pytest
 import yaml
 
+from flows.run import alive
 from tests.repository import EXPERIMENTS, Repository, environment, run
 from tests.s3_server import Line, free_port, s3, wait_for
 from tests.test_pipeline import UP_TO_DATE, computed, ran
@@ -232,8 +233,11 @@ def served(reproduced: Repository) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}/api"
     finally:
-        interrupt(process)
+        started = psutil.Process(process.pid).children() if process.poll() is None else []
+        process.terminate()  # as a service manager does
+        process.wait(timeout=60)
         file.write_text(kept)
+        assert not any(map(alive, started))
 
 
 def interrupt(process: "subprocess.Popen[bytes]") -> None:
