@@ -323,7 +323,7 @@ def main() -> None:
     report.say("plain way: pydub with " + run("ffmpeg", "-version", folder=ROOT).split(" Copyright")[0])
     runs, ways = list[Full](), list[Plain]()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
 
         def measured(n_songs: int, seconds: float, small: bool) -> Full:
             one = remembered(options.resume, n_songs, seconds, small, lambda: full_run(folder, n_songs, seconds, small))
