@@ -162,7 +162,11 @@ def remembered(resume: bool, n_songs: int, seconds: float, small: bool, measure:
 def small_changes(
     repository: Repository, change: Callable[[], None]
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Wall and CPU seconds of commands in a finished repository; those of one changed song by process."""
+    """Wall and CPU seconds of commands in a finished repository; those of one changed song by process.
+
+    `dvc status` of a target looks at its stage only, `dvc repro` at all before it too: hence `--with-deps`. It
+    looks at some things twice, so benchmarks/noop.py compares the two without a target.
+    """
     spent = {
         "no-op dvc repro": least(lambda: repository.dvc("repro", "dataset")),
         "dvc status": least(lambda: repository.dvc("status", "--with-deps", "dataset")),
