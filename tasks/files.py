@@ -34,6 +34,7 @@ def replacing(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         written = stamp(temporary)
+        filecmp.clear_cache()  # it goes by size and time, which two texts of one moment may share
         if temporary.is_file() and target.is_file() and filecmp.cmp(temporary, target, shallow=False):
             written = stamp(target)
         else:

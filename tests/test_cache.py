@@ -10,7 +10,7 @@ import pytest
 
 from tasks.cache import Cache, dvc_cache, item_key, prune
 from tasks.errors import CacheError, LockError
-from tasks.files import stamp, write_text
+from tasks.files import replacing, stamp, write_text
 from tasks.locks import lock
 
 
@@ -46,6 +46,15 @@ def test_the_same_bytes_written_again_are_not_another_file(cache: Cache) -> None
     write_text(path, "b")
     assert (path.read_text(), stamp(path) == before) == ("b", False)
     assert sorted(os.listdir()) == [".emoriff", "out.txt"]
+
+
+def test_other_bytes_are_written_where_the_clock_of_the_disk_is_coarse(cache: Cache) -> None:
+    path = Path("out.txt")
+    for text in ("a", "a", "b"):
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            os.utime(temporary, (1, 1))
+        assert path.read_text() == text
 
 
 def test_an_altered_output_is_put_back_from_dvcs_cache(cache: Cache) -> None:
