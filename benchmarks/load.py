@@ -35,7 +35,7 @@ from scipy import optimize
 from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
 from benchmarks.record import SAVED, Report
-from benchmarks.watch import Watch, least, watched
+from benchmarks.watch import STAGES, Watch, least, timed, watched
 from tasks import sources
 from tasks.files import write_json
 from tests.repository import ROOT, Repository, run
@@ -93,6 +93,7 @@ class Full:
     disk: dict[str, int]
     small: dict[str, list[float]]  # wall and CPU time of commands in the finished repository
     changed: dict[str, float]  # CPU of the run after one song changed, by process
+    bare: dict[str, float]  # CPU of the packages by themselves, see `bare_packages`
 
     @property
     def useful(self) -> float:
@@ -124,6 +125,7 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
     disk = {name: size_of(repository.folder / name) for name in ("data", ".dvc/cache", ".emoriff")}
     stages = {name: values["seconds"] for name, values in timings(repository).items()}
     spent, by_process = small_changes(repository, change) if small else ({}, {})
+    bare = bare_packages(repository.folder, folder / "bare") if small else {}
     full = Full(
         n_songs=n_songs,
         seconds=seconds,
@@ -141,6 +143,7 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
         disk=disk,
         small=spent,
         changed=by_process,
+        bare=bare,
     )
     shutil.rmtree(repository.folder)
     shutil.rmtree(corpus)
@@ -175,6 +178,23 @@ def small_changes(
     dvc, server = watch.own("dvc"), watch.own("server")
     parts = {"DVC": dvc, "Prefect's server": server, "stages and their pools": watch.cpu - dvc - server}
     return spent | {"one changed song": [watch.wall, watch.cpu]}, parts
+
+
+def bare_packages(repository: Path, work: Path) -> dict[str, float]:
+    """CPU seconds of DVC and Prefect with nothing of ours: what no code of ours can go below.
+
+    `dvc add` of the data that the stages made, and one `import prefect` a stage. Takes the data away.
+    """
+    shutil.rmtree(repository / ".dvc" / "cache")
+    work.mkdir()
+    names = sorted(path.name for path in (repository / "data").iterdir() if path.is_dir())
+    for name in names:
+        (repository / "data" / name).rename(work / name)
+    run(sys.executable, "-m", "dvc", "init", "--no-scm", folder=work)
+    _, adding = timed(lambda: run(sys.executable, "-m", "dvc", "add", *names, folder=work))
+    _, importing = least(lambda: run(sys.executable, "-c", "import prefect", folder=work))
+    shutil.rmtree(work)
+    return {"dvc add": adding, f"import prefect, {len(STAGES)} times": len(STAGES) * importing}
 
 
 def timings(repository: Repository) -> dict[str, dict[str, Any]]:
@@ -263,6 +283,12 @@ def tell_times(report: Report, runs: list[Full], goal: int) -> float:
     for name, line in others.items():
         report.say(f"share of the CPU time of {goal} songs, {name}: {line.at(goal) / total:.1%}")
     share = 100 * (1 - useful.at(goal) / total)
+    for one in runs:
+        if one.bare:
+            floor = one.bare | {"Prefect's server": one.server}
+            parts = ", ".join(f"{name} {spent:.1f}" for name, spent in floor.items())
+            report.say(f"the packages by themselves, {one.n_songs} songs, CPU s: {parts}; together "
+                       f"{sum(floor.values()) / one.cpu:.1%} of the CPU time")  # fmt: skip
     report.figure(
         f"Prefect, DVC and caches, {goal} songs{beyond(runs, goal)}, share of the CPU time", share, "%", bar=5
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import CacheError
-from tasks.files import digest, replacing, stamp
+from tasks.files import digest, names_below, replacing, stamp
 from tasks.imports import closure
 
 LOCAL = Path(".emoriff")
@@ -139,8 +139,7 @@ class Cache:
 
     def md5_of_folder(self, folder: Path, pattern: str = "*") -> dict[str, str]:
         """MD5 of every file below `folder`, by relative name, sorted."""
-        paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
-        return {path.relative_to(folder).as_posix(): self.md5(path) for path in paths}
+        return {name: self.md5(folder / name) for name in names_below(folder, pattern)}
 
     def remember(self, key: str, rows: list[dict[str, Any]], files: Iterable[Path]) -> Record:
         """Record what an item gave just now."""
@@ -215,10 +214,12 @@ def md5_of(path: Path) -> str:
 def prune(folder: Path, keep: Iterable[Path]) -> list[Path]:
     """Remove the files below `folder` that are not in `keep`, and folders left empty; what was removed."""
     kept = set(map(os.path.abspath, keep))
-    orphans = [path for path in sorted(folder.rglob("*")) if path.is_file() and os.path.abspath(path) not in kept]
+    root = os.path.abspath(folder)
+    orphans = [folder / name for name in names_below(folder) if os.path.join(root, name) not in kept]
     for path in orphans:
         path.unlink()
-    for path in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-        if not any(path.iterdir()):
-            path.rmdir()
+    for inner, folders, _ in os.walk(folder, topdown=False):
+        for path in [Path(inner, name) for name in folders]:
+            if not path.is_symlink() and not any(path.iterdir()):
+                path.rmdir()
     return orphans

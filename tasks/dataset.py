@@ -5,7 +5,6 @@ rows in dataset.parquet, and in excluded.parquet every picture that is not in it
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.annotations import artist_key
-from tasks.cache import prune
+from tasks.cache import Cache, prune
 from tasks.data_card import card
 from tasks.errors import InputError
 from tasks.files import replacing, write_parquet, write_text
@@ -30,8 +29,8 @@ COLUMNS = [*KEYS, *LABELS, "max_value", "loudness_lufs"]
 def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path, params: DatasetParams) -> None:
     """`target` holds the pictures by split, their rows, the excluded ones and the data card.
 
-    Pictures are hard links to those of `spectrograms`, or copies where the disk knows no links. What is in
-    `target` and no longer belongs is removed.
+    Pictures are copies of those of `spectrograms`, made anew only where they differ (DVC would take hard links
+    apart, and hash and copy all of them). What is in `target` and no longer belongs is removed.
 
     Raises:
         InputError: as `join`, `check_artists` and `check_counts`.
@@ -43,7 +42,8 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
     rows, excluded = join(manifest, segments, songs, present)
     check_artists(rows)
     check_counts(rows, songs, params)
-    written = [_place(spectrograms / Path(name).name, target / name) for name in rows["file_name"]]
+    cache = Cache()
+    written = [_place(spectrograms / Path(name).name, target / name, cache) for name in rows["file_name"]]
     for split in SPLITS:
         written.append(_write_metadata(target / split / "metadata.jsonl", rows[rows["split"] == split]))
     write_parquet(target / "dataset.parquet", rows)
@@ -178,14 +178,10 @@ def check_counts(rows: pd.DataFrame, songs: pd.DataFrame, params: DatasetParams)
         )
 
 
-def _place(source: Path, target: Path) -> Path:
-    """`target` is a hard link to `source`, or a copy where links cannot be made."""
-    if target.exists() and target.samefile(source):
-        return target
-    with replacing(target) as temporary:
-        try:
-            os.link(source.resolve(), temporary)
-        except OSError:  # another disk, or one without links
+def _place(source: Path, target: Path, cache: Cache) -> Path:
+    """`target` has the bytes of `source`; one that has them already stays as it is."""
+    if not (target.is_file() and cache.md5(target) == cache.md5(source)):
+        with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
     return target
 

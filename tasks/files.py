@@ -2,6 +2,7 @@
 
 import errno
 import filecmp
+import fnmatch
 import hashlib
 import json
 import os
@@ -81,6 +82,17 @@ def free_gib(path: Path) -> float:
     """Free space in GiB of the disk that holds `path`, or will."""
     there = next(place for place in [path, *path.absolute().parents] if place.exists())
     return shutil.disk_usage(there).free / 2**30
+
+
+def names_below(folder: Path, pattern: str = "*") -> list[str]:
+    """Names of the files at any depth of `folder`, relative to it, sorted; links to folders are not entered."""
+    found = []
+    for inner, _, names in os.walk(folder):
+        part = os.path.relpath(inner, folder)
+        for name in fnmatch.filter(names, pattern):
+            if os.path.isfile(os.path.join(inner, name)):
+                found.append(name if part == "." else f"{part}/{name}")
+    return sorted(found)
 
 
 def remove_temporaries(folder: Path) -> None:

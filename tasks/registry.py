@@ -18,9 +18,9 @@ from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 
-from tasks.cache import Cache, Record, disturbed, item_key
+from tasks.cache import Cache, Record, disturbed, item_key, prune
 from tasks.errors import EmoriffError
-from tasks.files import digest, stamp
+from tasks.files import digest, names_below, stamp
 from tasks.worker import Answer, call, single_threaded
 
 
@@ -129,6 +129,8 @@ def run_bucket(stage: str, bucket: Bucket) -> list[dict[str, Any]]:
     for item in bucket.items:
         record = cache.recall(item.key)
         if record:
+            for output in map(Path, item.outputs):  # wholly its own: what another version left there goes
+                prune(output, map(Path, record.files))
             done[item.id] = Done(item.id, record.rows, sorted(record.files), cached=True)
     missing = [item for item in bucket.items if item.id not in done]
     for item, (rows, written) in computed(stage, missing):
@@ -191,8 +193,8 @@ def result_of(stage: str, item: Item, future: Future[Answer]) -> Answer:
 def files_of(entry: Entry, item: Item, rows: list[dict[str, Any]]) -> list[Path]:
     """The files an item made: those that its rows name, and all that is below its own outputs."""
     named = [Path(item.folder) / row[column] for row in rows for column in entry.files if row.get(column)]
-    owned = [path for output in map(Path, item.outputs) for path in [output, *output.rglob("*")]]
-    return sorted({*named, *(path for path in owned if path.is_file())})
+    owned = [output / name for output in map(Path, item.outputs) for name in names_below(output)]
+    return sorted({*named, *owned, *(Path(output) for output in item.outputs if Path(output).is_file())})
 
 
 POOL: list[ProcessPoolExecutor] = []

@@ -82,6 +82,7 @@ class Rehearsal:
         self.songs = folder.parent / "songs"
         self.ran: list[str] = []
         self.computed: dict[str, list[int]] = {}
+        self.made: list[str] = []  # stages of one item that computed it
         patch.chdir(folder)
         patch.setattr(cache, "__file__", str(folder / "tasks" / "cache.py"))  # the nouns' code is this copy's
         patch.setattr(registry, "process_pool", lambda workers: nullcontext())
@@ -92,7 +93,7 @@ class Rehearsal:
         """The stages that ran, in order, and the songs computed, by stage."""
         from dvc.repo import Repo
 
-        self.ran, self.computed = [], {}
+        self.ran, self.computed, self.made = [], {}, []
         cache.code_digest.cache_clear()
         with answering(self), Repo() as repo:
             repo.reproduce(list(targets) or None)
@@ -115,6 +116,7 @@ class Rehearsal:
         songs = [int(one.id.removeprefix("song ")) for one in done if one.id.startswith("song ") and not one.cached]
         if songs:
             self.computed[name] = sorted(songs)
+        self.made += [name for one in done if not one.id.startswith("song ") and not one.cached]
         return done
 
     def play(self, label: str) -> None:

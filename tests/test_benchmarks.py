@@ -73,7 +73,7 @@ def full(n_songs: int) -> load.Full:
         n_songs=n_songs, seconds=45.0, cpu=cpu, wall=cpu / 2, rss=2**30, pss=2**29, files=90, files_of_one=50,
         workers=cpu / 2 - 1, alone=1.0, dvc=cpu / 8, server=cpu / 8, stages={"convert": 1.0}, disk={"data": 2**30},
         small={"no-op dvc repro": [2.0, 3.0], "dvc status": [1.0, 2.0], "one changed song": [1.0, 1.1]},
-        changed={"DVC": 1.1},
+        changed={"DVC": 1.1}, bare={"dvc add": 6.0, "import prefect, 6 times": 1.5},
     )  # fmt: skip
 
 
@@ -88,7 +88,9 @@ def test_a_line_does_not_fall() -> None:
     assert load.Line(runs, lambda one: one.wall).at(1000) == pytest.approx(5.5)
 
 
-def test_what_load_tells_follows_from_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_load_tells_follows_from_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(record, "SAVED", tmp_path)
     runs, report = [full(10), full(90)], Report("load")
     for one in runs:
@@ -96,6 +98,8 @@ def test_what_load_tells_follows_from_the_runs(tmp_path: Path, monkeypatch: pyte
     total = load.tell_times(report, runs, 90)
     load.tell_plain(report, runs, 90, total, [Plain(wall=2.0, cpu=3.0, peak=2**29), Plain(wall=3.0, cpu=3.0, peak=1)])
     load.tell_number(report, *runs, whole=total)
+    assert "the packages by themselves, 90 songs" in (printed := capsys.readouterr().out)
+    assert "together 20.0% of the CPU time" in printed
     told = {one["what"]: one["value"] for one in json.loads((tmp_path / "load.json").read_text())["figures"]}
     assert told == {
         "Prefect, DVC and caches, 90 songs, share of the CPU time": pytest.approx(50),
