@@ -163,6 +163,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
+    if given.rounds < 2:
+        parser.error("an interval needs two rounds or more")
     with tempfile.TemporaryDirectory() as folder:
         demo = experiment_of(load(Path("profiles/demo.yaml")).train, "ours")
         params = changed(

@@ -232,7 +232,7 @@ def expected_hash(url: str, source: Source, patience: Patience) -> tuple[str | N
     """The hash to come and who says so: "declared", "SHA256SUMS" beside the file, or none yet ("recorded").
 
     Raises:
-        Interrupted: the server does not answer at all.
+        Interrupted: the server does not answer at all. DownloadError: its list of hashes is too large to be one.
     """
     if source.sha256:
         return source.sha256, "declared"

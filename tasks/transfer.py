@@ -100,12 +100,21 @@ def fetch_text(url: str, patience: Patience) -> str:
     """A small text file of a server.
 
     Raises:
-        Refused: there is none. Interrupted: the tries are used up.
+        Refused: there is none. Interrupted: the tries are used up. DownloadError: it is too large to be one.
     """
 
     def attempt() -> str:
         with opened(url, HEADERS, patience.stall_seconds) as answer:
-            return b"".join(islice(_chunks(answer), MOST_TEXT_BYTES // CHUNK_BYTES)).decode("utf-8", "replace")
+            content = b"".join(islice(_chunks(answer), MOST_TEXT_BYTES // CHUNK_BYTES + 1))
+        if len(content) > MOST_TEXT_BYTES:
+            raise DownloadError(
+                "the list of checksums is too large",
+                where=url,
+                expected=f"at most {MOST_TEXT_BYTES} bytes",
+                got="more",
+                todo="declare the file's own sha256 below download.sources in params.yaml: then no list is asked for",
+            )
+        return content.decode("utf-8", "replace")
 
     return patiently(url, patience, attempt, lambda: 0)
 

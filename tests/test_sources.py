@@ -206,6 +206,9 @@ def test_a_hash_beside_the_file_is_held_to(site, tmp_path, params):
     site.files["/x/SHA256SUMS"] = f"{sha256(OTHER)}  a.zip\n".encode()
     with pytest.raises(DownloadError, match=r"SHA-256 \w+ \(SHA256SUMS\)"):
         fetched(site, tmp_path, params, content=None)
+    site.files["/x/SHA256SUMS"] = b"\n" * 2**20 + f"{sha256(CONTENT)} *a.zip\n".encode()
+    with pytest.raises(DownloadError, match="the list of checksums is too large"):
+        fetched(site, tmp_path, params, content=None)
     site.files["/x/SHA256SUMS"] = f"{sha256(CONTENT)} *a.zip\n".encode()
     assert fetched(site, tmp_path, params, content=None) == CONTENT
 
