@@ -1,6 +1,7 @@
 """`python -m tests.faults`: every fault, a table, and status 1 when one of them broke a promise."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -27,6 +28,7 @@ def main() -> int:
     given = options.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="emoriff-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as on Ctrl-C: the server goes, too
     wanted = given.kinds or KINDS
     with shared_server(folder / "prefect") as server:
         world = undisturbed(folder.resolve(), server)
