@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -131,29 +132,30 @@ def test_random_kills_of_whole_stages(tmp_path: Path) -> None:
     assert [kill.line() for kill in done if not kill.good] == []
 
 
-@pytest.fixture
-def small_files_only() -> Iterator[None]:
+@contextmanager
+def files_of(n_bytes: int) -> Iterator[None]:
+    """No file of this process grows beyond that; not a fixture, for then pytest's own report would not either."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_write_that_does_not_fit_keeps_the_old_file_and_says_what_to_do(
-    tmp_path: Path, small_files_only: None
-) -> None:
+def test_a_write_that_does_not_fit_keeps_the_old_file_and_says_what_to_do(tmp_path: Path) -> None:
     target = tmp_path / "a.wav"
     target.write_bytes(b"old")
-    with pytest.raises(EmoriffError, match="cannot write: File too large"), replacing(target) as temporary:
+    wanted = pytest.raises(EmoriffError, match="cannot write: File too large")
+    with files_of(1000), wanted, replacing(target) as temporary:
         temporary.write_bytes(bytes(2000))
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
     assert target.read_bytes() == b"old"
 
 
-def test_a_full_disk_keeps_only_the_holders_name_out_of_a_lock(tmp_path: Path, small_files_only: None) -> None:
+def test_a_full_disk_keeps_only_the_holders_name_out_of_a_lock(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_bytes(bytes(1000))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    with lock(tmp_path / "a.lock", wait=False, tell=print):
+    with files_of(0), lock(tmp_path / "a.lock", wait=False, tell=print):
         assert "not said its name" in holder(tmp_path / "a.lock")
 
 
