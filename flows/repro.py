@@ -5,8 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from flows import server
 from flows.run import tell
@@ -40,6 +43,7 @@ def dvc_repro(arguments: list[str]) -> int:
     if LOCK.is_file():
         with replacing(before) as copy:
             shutil.copyfile(LOCK, copy)
+    wait_for_dvc()
     release_dead()
     code = subprocess.call([sys.executable, "-m", "dvc", "repro", *arguments], env=environment())
     if code and LOCK.is_file() and not whole(LOCK):
@@ -52,6 +56,35 @@ def dvc_repro(arguments: list[str]) -> int:
         tell(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "
              "command again: finished work is kept")  # fmt: skip
     return code
+
+
+def wait_for_dvc() -> None:
+    """Wait while a DVC at work holds paths here: one that its killed run left behind, or one started by hand.
+
+    DVC does not wait: it would end our run with "is busy".
+    """
+    told = False
+    while others := [pid for pid in holders() if is_dvc(pid)]:
+        if not told:
+            tell(f"waiting for DVC (process {others[0]}), which is at work here")
+            told = True
+        time.sleep(0.2)
+
+
+def holders() -> set[int]:
+    """The processes that DVC's lock of paths names; none where there is no such lock or another thing."""
+    try:
+        return pids(json.loads(PATHS_LOCK.read_text()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
+
+
+def is_dvc(pid: int) -> bool:
+    """Whether the process runs and is a command of DVC: a number may have gone to another program since."""
+    try:
+        return runs(pid) and "dvc" in {Path(word).name for word in psutil.Process(pid).cmdline()[:4]}
+    except (psutil.Error, ValueError, OverflowError):
+        return False
 
 
 def release_dead() -> None:

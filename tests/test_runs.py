@@ -251,3 +251,16 @@ def test_what_a_zombie_holds_of_dvcs_paths_is_released(tmp_path, monkeypatch, zo
     repro.PATHS_LOCK.write_text(json.dumps(held))
     repro.release_dead()
     assert json.loads(repro.PATHS_LOCK.read_text()) == {"read": {"b": [mine]}, "write": {"d": mine}}
+
+
+def test_a_run_waits_for_a_dvc_at_work_and_not_for_another_program(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    repro.PATHS_LOCK.parent.mkdir(parents=True)
+    (tmp_path / "dvc").write_text("import time; time.sleep(1.5)")
+    left_behind = subprocess.Popen([sys.executable, "dvc", "repro"])
+    held = {"read": {"a": [{"pid": os.getpid(), "cmd": "me"}]}, "write": {"c": {"pid": left_behind.pid, "cmd": "dvc"}}}
+    repro.PATHS_LOCK.write_text(json.dumps(held))
+    repro.wait_for_dvc()
+    assert not repro.is_dvc(left_behind.pid)
+    assert left_behind.wait() == 0
+    assert capsys.readouterr().out == f"waiting for DVC (process {left_behind.pid}), which is at work here\n"
