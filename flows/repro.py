@@ -82,7 +82,7 @@ def holders() -> set[int]:
 def is_dvc(pid: int) -> bool:
     """Whether the process runs and is a command of DVC: a number may have gone to another program since."""
     try:
-        return runs(pid) and "dvc" in {Path(word).name for word in psutil.Process(pid).cmdline()[:4]}
+        return runs(pid) and "dvc" in server.words_of(psutil.Process(pid))
     except (psutil.Error, ValueError, OverflowError):
         return False
 

@@ -164,11 +164,16 @@ def above() -> list[psutil.Process]:
 
 def is_run(process: psutil.Process) -> bool:
     """Whether it is a command of DVC or of ours that ends with the run."""
-    try:
-        words = {Path(word).name for word in process.cmdline()[:4]}
-    except psutil.Error:
-        return False
+    words = words_of(process)
     return bool(words & {"dvc", "emoriff", "flows"}) and "serve" not in words
+
+
+def words_of(process: psutil.Process) -> set[str]:
+    """The first words of a process's command without their folders; none when it has ended."""
+    try:
+        return {Path(word).name for word in process.cmdline()[:4]}
+    except psutil.Error:
+        return set()
 
 
 def watched() -> int:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from tasks.cache import md5_of
+from tasks.files import names_below
 from tasks.history import Step
 from tasks.listing import folder_md5, listing
 
@@ -103,7 +104,7 @@ def present_md5(root: Path, path: str) -> str | None:
     place = root / path
     if place.is_file():
         return md5_of(place)
-    files = sorted(file for file in place.rglob("*") if file.is_file())
-    if not files or sum(file.stat().st_size for file in files) > CHECKED_BYTES:
+    names = names_below(place)
+    if not names or sum((place / name).stat().st_size for name in names) > CHECKED_BYTES:
         return None
-    return folder_md5({file.relative_to(place).as_posix(): md5_of(file) for file in files})
+    return folder_md5({name: md5_of(place / name) for name in names})

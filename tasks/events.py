@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tasks import delivery
 from tasks.cache import LOCAL
 from tasks.errors import shown
+from tasks.files import names_below
 
 if TYPE_CHECKING:
     from tasks.runs import Run
@@ -101,7 +102,7 @@ def output_facets(path: Path) -> dict[str, Any]:
     """How many files and bytes an output has."""
     from openlineage.client import facet_v2
 
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    files = [path] if path.is_file() else [path / name for name in names_below(path)]
     size = sum(file.stat().st_size for file in files)
     statistics = facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
     return {"outputStatistics": statistics(size=size, fileCount=len(files))}
