@@ -34,7 +34,7 @@ from scipy import optimize
 
 from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
-from benchmarks.record import SAVED, Report
+from benchmarks.record import Report
 from benchmarks.watch import STAGES, Watch, least, timed, watched
 from tasks import sources
 from tasks.files import write_json
@@ -42,6 +42,7 @@ from tests.repository import ROOT, Repository, run
 
 GIB, MIB = 2**30, 2**20
 SHORT_SECONDS = 5.12
+KEPT = ROOT / ".emoriff" / "benchmarks" / "load"  # runs for --resume
 FARTHEST = 40  # times the largest run that a line is followed
 
 ALONE = """
@@ -152,7 +153,7 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
 
 def remembered(resume: bool, n_songs: int, seconds: float, small: bool, measure: Callable[[], Full]) -> Full:
     """The run, kept as a file of its own; with `resume` one that an earlier, interrupted benchmark kept."""
-    path = SAVED / "load" / f"{n_songs}x{seconds:g}.json"
+    path = KEPT / f"{n_songs}x{seconds:g}.json"
     if resume and path.is_file():
         kept = Full(**json.loads(path.read_text()))
         if kept.small or not small:

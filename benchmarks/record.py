@@ -1,6 +1,7 @@
 """What a benchmark prints and its figures with their bars, kept for the table that `benchmarks.results` makes.
 
-A benchmark makes a `Report`, says its lines, and saves it as .emoriff/benchmarks/NAME.json of the repository.
+A benchmark makes a `Report`, says its lines, and saves it as benchmarks/saved/NAME.json, which is under
+version control: the table keeps what another machine measured.
 """
 
 import os
@@ -16,7 +17,7 @@ from tasks.files import write_json
 from tasks.machine import package_versions
 
 ROOT = Path(__file__).parent.parent
-SAVED = ROOT / ".emoriff" / "benchmarks"
+SAVED = ROOT / "benchmarks" / "saved"
 REAL = Path(os.environ.get("EMORIFF_REAL_DATA", ROOT.parent / "shared" / "real"))
 
 

@@ -1,6 +1,6 @@
 """benchmarks/results.md from what the benchmarks saved: one table of all bars, then what each of them printed.
 
-python -m benchmarks.results                   # from .emoriff/benchmarks/*.json, nothing is measured
+python -m benchmarks.results                   # from benchmarks/saved/*.json, nothing is measured
 python -m benchmarks.results codec denoise     # run these first; `all` runs those that finish within minutes
 """
 

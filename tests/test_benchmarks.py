@@ -42,6 +42,10 @@ def test_the_page_shows_what_was_saved_and_says_what_is_missing(
     assert "peak: 2.5" in page
 
 
+def test_the_page_is_what_the_saved_results_give() -> None:
+    assert results.TARGET.read_text(encoding="utf-8") == results.page(results.saved())
+
+
 def test_songs_strung_together_decode_cleanly_and_differ(tmp_path: Path) -> None:
     parts = corpus.pieces(1, n_pieces=4)
     for index, version in ((2, 0), (3, 0), (2, 1)):
@@ -124,7 +128,7 @@ def test_what_was_not_run_is_told_as_read_from_the_lines(capsys: pytest.CaptureF
 
 
 def test_an_interrupted_benchmark_goes_on_from_what_it_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "SAVED", tmp_path)
+    monkeypatch.setattr(load, "KEPT", tmp_path)
     first = load.remembered(False, 10, 45.0, True, lambda: full(10))
     again = load.remembered(True, 10, 45.0, True, lambda: pytest.fail("measured again"))
     assert again == first == full(10)
