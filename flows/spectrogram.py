@@ -1,5 +1,7 @@
 """spectrogram: data/wav + data/segments -> data/spectrograms, one item a song."""
 
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -19,10 +21,10 @@ def spectrogram(params: Params) -> dict[str, int]:
     """The pictures of every segment and their manifest."""
     remove_temporaries(SPECTROGRAMS)
     songs = pd.read_parquet(WAV / "manifest.parquet").set_index("song_id")
-    segments = pd.read_parquet(SEGMENTS / "segments.parquet")
+    segments = pd.read_parquet(SEGMENTS / "segments.parquet").sort_values(["song_id", "segment"])
     items = []
-    for song_id, rows in segments.groupby("song_id"):
-        windows = rows.sort_values("segment").to_dict("records")
+    for song_id, rows in groupby(segments.to_dict("records"), key=itemgetter("song_id")):
+        windows = list(rows)
         items.append(
             registry.Item(
                 f"song {song_id}",

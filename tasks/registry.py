@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def run_bucket(stage: str, bucket: Bucket) -> list[dict[str, Any]]:
     for item, (rows, written) in computed(stage, missing):
         record = remembered(cache, item, rows, files_of(TABLE[stage], item, rows), written)
         done[item.id] = Done(item.id, rows, sorted(record.files), cached=False)
-    return [asdict(done[item.id]) for item in bucket.items]
+    return [vars(done[item.id]) for item in bucket.items]
 
 
 def remembered(
