@@ -5,6 +5,7 @@ would write outside the target, hide something or fill the disk is refused befor
 sizes are watched again while writing, because a header can lie.
 """
 
+import errno
 import fnmatch
 import lzma
 import shutil
@@ -85,12 +86,28 @@ def _opened(archive: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(archive)
     except DAMAGE as error:
+        _check_read(archive, error)
         raise InputError(
             "not a readable zip archive",
             where=archive,
             expected="a whole zip file",
             got=f"{error}; first bytes {_first_bytes(archive)!r}",
             todo="remove the file and run `emoriff download` again; if it stays so, the address serves something else",
+        ) from error
+
+
+def _check_read(archive: Path, error: Exception) -> None:
+    """Refuse what is no damage of the archive: the disk or the network share did not give its bytes.
+
+    Raises:
+        InputError: it was an error of the system's, but for the one of an offset that damaged bytes make up.
+    """
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        raise InputError(
+            "the archive cannot be read",
+            where=archive,
+            got=error,
+            todo="look after the disk or the network share that holds it, then run the same command again",
         ) from error
 
 
@@ -231,6 +248,7 @@ def _extract(
         with replacing(target) as temporary, zipped.open(member) as packed, temporary.open("wb") as file:
             return _copy(packed, file, budget, lambda done: _check_ratio(archive, member, done, max_ratio))
     except DAMAGE as error:
+        _check_read(archive, error)
         raise InputError(
             "a member of the archive is damaged",
             where=f"{archive}: {member.filename!r}",

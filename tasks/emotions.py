@@ -123,6 +123,13 @@ def cluster_centres(points: Array, n_clusters: int, seed: int) -> Array:
         error = float(((points - centres[member]) ** 2).sum())
         if error < best_error - 1e-9 and len(np.unique(member)) == n_clusters:
             best, best_error = centres, error
+    if best_error == math.inf:
+        raise InputError(
+            f"k-means left a cluster empty at each of {N_STARTS} starts",
+            where="label.clusters.n_clusters",
+            expected=f"{n_clusters} groups among {len(points)} songs",
+            todo="ask for fewer clusters or take another label.scheme",
+        )
     return np.round(best[np.lexsort((best[:, 0], -best[:, 1]))], 9)
 
 

@@ -1,6 +1,8 @@
 """Archives that are unpacked, and archives that are refused before a byte lies outside."""
 
+import errno
 import io
+import os
 import stat
 import struct
 import zipfile
@@ -163,6 +165,20 @@ def test_bytes_that_rotted_are_found_by_their_checksum(tmp_path, params):
     with pytest.raises(InputError, match=r"damaged[\s\S]*2.mp3"):
         archives.unpack(archive, source(), tmp_path / "raw", params)
     assert list(files_in(tmp_path / "raw")) == ["audio/1.mp3"]
+
+
+def test_a_disk_that_does_not_give_the_bytes_is_not_called_damage(tmp_path, params, monkeypatch):
+    archive = make(tmp_path, [("1.mp3", b"one")])
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(InputError, match="cannot be read") as refused:
+        archives.unpack(tmp_path, source(), tmp_path / "raw", params)  # a folder: its bytes cannot be read either
+    assert "damaged" not in str(refused.value)
+    monkeypatch.setattr(archives, "_copy", fails)
+    with pytest.raises(InputError, match=r"cannot be read[\s\S]*Input/output error[\s\S]*network share"):
+        archives.unpack(archive, source(), tmp_path / "raw", params)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\3\4 cut off"])

@@ -154,6 +154,13 @@ def test_too_few_points_for_the_clusters(demo_params):
         fit_plane(np.zeros((10, 2)), changed(demo_params, scheme="clusters"), 1)
 
 
+def test_clusters_that_stay_empty_at_every_start_are_refused(demo_params, monkeypatch):
+    monkeypatch.setattr(emotions, "N_STARTS", 0)
+    points = np.random.default_rng(1).uniform(size=(50, 2))
+    with pytest.raises(InputError, match=r"left a cluster empty[\s\S]*4 groups among 50 songs"):
+        fit_plane(points, changed(demo_params, scheme="clusters"), 1)
+
+
 def test_a_dead_zone_of_clusters_is_measured_from_the_border_between_centres():
     plane = emotions.Plane(("sad", "happy"), 0.5, None, np.array([[0.2, 0.2], [0.8, 0.2]]), 0.05, True)
     assert emotions_of(np.array([[0.44, 0.9], [0.46, 0.9], [0.56, 0.2]]), plane) == ["sad", None, "happy"]
