@@ -153,7 +153,6 @@ def run(name: str, items: list[Any], params: Params, parameters: Any) -> list[An
     `parameters` is what the result depends on, and so the only part of the parameters in the cache key.
     """
     from prefect.futures import as_completed
-    from prefect.utilities.annotations import quote
 
     from tasks import registry
 
@@ -165,8 +164,7 @@ def run(name: str, items: list[Any], params: Params, parameters: Any) -> list[An
     registry.PROGRESS.append(shown)
     results: dict[str, Any] = {}
     try:
-        buckets = registry.buckets(keyed, params.compute.buckets)
-        futures = [task.submit(name, quote(bucket)) for bucket in buckets]  # else Prefect visits each value in it
+        futures = [task.submit(name, bucket) for bucket in registry.buckets(keyed, params.compute.buckets)]
         for future in as_completed(futures):
             for value in future.result():
                 done = registry.Done(**value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,11 @@ class Done:
     cached: bool
 
 
-@dataclass(frozen=True)
 class Bucket:
-    """Items that one Prefect task handles."""
+    """Items that one Prefect task handles; no dataclass, because Prefect visits every value in the fields of one."""
 
-    name: str
-    items: list[Item] = field(repr=False)
+    def __init__(self, name: str, items: list[Item]) -> None:
+        self.name, self.items = name, items
 
 
 class Content(CachePolicy):
