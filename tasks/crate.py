@@ -6,13 +6,12 @@ in is described with its hash, not copied: the songs' licence may not allow it. 
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import InputError
 from tasks.files import write_json
-from tasks.lineage import Lineage, Link
+from tasks.lineage import Lineage, Link, as_json
 from tasks.prov_document import provenance
 from tasks.reading import json_of
 
@@ -40,7 +39,7 @@ def write_crate(root: Path, found: Lineage, out: Path | None) -> str:
     crate = ROCrate(version="1.1")
     describe(crate, root, found)
     results = add_artifact(crate, root, found)
-    write_json(target / "lineage.json", json.loads(json.dumps(publishable(found), default=str)))
+    write_json(target / "lineage.json", publishable(found))
     provenance(found, target / "provenance.json")
     for name, text in (("lineage.json", "The whole lineage"), ("provenance.json", "The lineage as W3C PROV-JSON")):
         crate.add_file(target / name, properties={"name": text, "encodingFormat": "application/json"})
@@ -77,7 +76,7 @@ def licences(root: Path) -> str:
 
 def publishable(found: Lineage) -> dict[str, Any]:
     """The lineage without host names."""
-    values = asdict(found)
+    values: dict[str, Any] = json.loads(as_json(found))
     for link in values["links"]:
         if link["run"]:
             del link["run"]["environment"]["host"]

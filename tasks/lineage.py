@@ -7,7 +7,7 @@ not say (a fresh clone has none) is derived from dvc.lock, git and the tables; `
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,13 @@ def seeds(behind: Ancestry) -> dict[str, Any]:
     return {step.stage: step.parameters["seed"] for step in behind.steps if "seed" in step.parameters}
 
 
+def as_json(found: Lineage, indent: int | None = None) -> str:
+    """The whole lineage; what JSON has no form for becomes its fields, or its text."""
+    return json.dumps(
+        vars(found), indent=indent, sort_keys=True, default=lambda part: vars(part) if is_dataclass(part) else str(part)
+    )
+
+
 def show(root: Path, file: Path | None, downstream: str | None, form: str, out: Path | None) -> str:
     """What `emoriff lineage` prints.
 
@@ -236,7 +243,7 @@ def show(root: Path, file: Path | None, downstream: str | None, form: str, out: 
 
         return tree(found)
     if form == "json":
-        return json.dumps(asdict(found), indent=1, sort_keys=True, default=str)
+        return as_json(found, indent=1)
     if form == "prov":
         from tasks.prov_document import provenance
 

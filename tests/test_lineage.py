@@ -6,7 +6,6 @@ import pytest
 from prov.model import ProvDocument
 from rocrate.rocrate import ROCrate
 
-from benchmarks.lineage import measure
 from tasks import runs
 from tasks.crate import write_crate
 from tasks.downstream import Downstream, downstream, show_downstream
@@ -227,10 +226,3 @@ def test_forms_of_the_command(made: Path) -> None:
         show(made, made / CLIP, None, "xml", None)
     with pytest.raises(InputError, match="nothing asked"):
         show(made, None, None, "tree", None)
-
-
-@pytest.mark.slow
-def test_answers_in_two_seconds_at_deams_size() -> None:
-    """Processor time of the whole command, because a busy machine must not fail it."""
-    seconds = {name: processor for name, (_, processor) in measure(n_songs=1802, n_versions=10, repeats=1).items()}
-    assert max(seconds.values()) < 2, seconds
