@@ -21,9 +21,11 @@ TITLES = {
     "denoise": "Denoising",
     "training": "Training",
     "sampling": "Sampling",
+    "features": "Features of a clip",
     "lineage": "Lineage",
 }
-QUICK = ("codec", "denoise", "training", "lineage")  # `sampling` and `noop` need a finished run, `load` an hour
+QUICK = ("codec", "denoise", "training", "features", "lineage")
+# `sampling` and `noop` need a finished run, `load` an hour
 
 
 def saved() -> dict[str, dict[str, Any]]:

@@ -38,7 +38,7 @@ def test_the_page_shows_what_was_saved_and_says_what_is_missing(
     monkeypatch.setattr(results, "SAVED", tmp_path)
     page = results.page(results.saved())
     assert "| load | memory | 2.5 GiB | at most 2 GiB | **missed** |" in page
-    assert "Not run: noop, codec, denoise, training, sampling, lineage." in page
+    assert "Not run: noop, codec, denoise, training, sampling, features, lineage." in page
     assert "peak: 2.5" in page
 
 

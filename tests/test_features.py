@@ -1,7 +1,5 @@
 """Features against librosa and against sounds whose answer is known."""
 
-from time import process_time
-
 import librosa
 import numpy as np
 import pytest
@@ -118,12 +116,3 @@ def test_bad_audio_is_refused():
         features.describe(np.full(RATE * 2, np.nan), RATE)
     with pytest.raises(AudioError, match="too short"):
         features.describe(np.zeros(100), RATE)
-
-
-def test_a_clip_takes_at_most_40_milliseconds_of_processor_time():
-    wave = np.repeat(noise(), 2).astype(np.float32)
-    features.describe(wave, 44100)
-    started = process_time()
-    for _ in range(5):
-        features.describe(wave, 44100)
-    assert (process_time() - started) / 5 < 0.08  # 12 ms on an idle machine; twice the bar for a loaded one
