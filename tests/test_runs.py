@@ -253,14 +253,23 @@ def test_what_a_zombie_holds_of_dvcs_paths_is_released(tmp_path, monkeypatch, zo
     assert json.loads(repro.PATHS_LOCK.read_text()) == {"read": {"b": [mine]}, "write": {"d": mine}}
 
 
-def test_a_run_waits_for_a_dvc_at_work_and_not_for_another_program(tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_waits_for_a_dvc_at_work_and_not_for_another_program(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     repro.PATHS_LOCK.parent.mkdir(parents=True)
-    (tmp_path / "dvc").write_text("import time; time.sleep(1.5)")
-    left_behind = subprocess.Popen([sys.executable, "dvc", "repro"])
-    held = {"read": {"a": [{"pid": os.getpid(), "cmd": "me"}]}, "write": {"c": {"pid": left_behind.pid, "cmd": "dvc"}}}
-    repro.PATHS_LOCK.write_text(json.dumps(held))
-    repro.wait_for_dvc()
-    assert not repro.is_dvc(left_behind.pid)
-    assert left_behind.wait() == 0
-    assert capsys.readouterr().out == f"waiting for DVC (process {left_behind.pid}), which is at work here\n"
+    (tmp_path / "dvc").write_text("print(flush=True); input()")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "dvc", "repro"], text=True, **pipes) as left_behind:
+        left_behind.stdout.readline()  # it runs
+        by = {"write": {"c": {"pid": left_behind.pid, "cmd": "dvc"}}}
+        repro.PATHS_LOCK.write_text(json.dumps({"read": {"a": [{"pid": os.getpid(), "cmd": "me"}]}} | by))
+        said = list[str]()
+
+        def tell(message: str) -> None:
+            said.append(message)
+            print(file=left_behind.stdin, flush=True)  # it ends
+
+        monkeypatch.setattr(repro, "tell", tell)
+        repro.wait_for_dvc()
+        assert not repro.is_dvc(left_behind.pid)
+        assert left_behind.wait() == 0
+        assert said == [f"waiting for DVC (process {left_behind.pid}), which is at work here"]
