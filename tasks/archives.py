@@ -102,7 +102,9 @@ def _check_read(archive: Path, error: Exception) -> None:
     Raises:
         InputError: it was an error of the system's, but for the one of an offset that damaged bytes make up.
     """
-    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+    if not isinstance(error, OSError) or error.errno in (None, errno.EINVAL):
+        return
+    if error.filename in (None, str(archive)):  # else it is of the file that is written
         raise InputError(
             "the archive cannot be read",
             where=archive,

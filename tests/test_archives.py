@@ -181,6 +181,13 @@ def test_a_disk_that_does_not_give_the_bytes_is_not_called_damage(tmp_path, para
         archives.unpack(archive, source(), tmp_path / "raw", params)
 
 
+def test_a_name_that_is_too_long_is_no_trouble_of_the_archives_disk(tmp_path, params):
+    archive = make(tmp_path, [("1" * 300 + ".mp3", b"one")])
+    with pytest.raises(InputError, match="File name too long") as refused:
+        archives.unpack(archive, source(), tmp_path / "raw", params)
+    assert "cannot be read" not in str(refused.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\3\4 cut off"])
 def test_what_is_no_zip_says_what_it_is(tmp_path, params, content):
     (tmp_path / "a.zip").write_bytes(content)
