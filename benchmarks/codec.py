@@ -29,7 +29,7 @@ from PIL import Image
 from scipy import fft
 
 from benchmarks.record import REAL, Report, real_clips
-from benchmarks.watch import peak_memory
+from benchmarks.watch import cpu_ms, peak_memory
 from tasks import inverse, spectrogram
 from tasks.params import DecodeParams
 from tasks.picture import RIFFUSION, Picture
@@ -120,17 +120,6 @@ def decibels(waveform: np.ndarray) -> np.ndarray:
     """STFT level to 10 kHz in dB, no lower than 80 dB below the loudest."""
     magnitudes = np.abs(librosa.stft(waveform.astype(np.float32), n_fft=2048))[: 10000 * 2048 // RATE]
     return librosa.amplitude_to_db(magnitudes, ref=1.0, top_db=80)
-
-
-def cpu_ms(work: Callable[[], object], runs: int) -> float:
-    """CPU milliseconds of the fastest run."""
-    work()
-    times = []
-    for _ in range(runs):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return 1000 * min(times)
 
 
 def speed(path: Path, runs: int) -> pd.DataFrame:

@@ -7,31 +7,21 @@ import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-import time
-
 import numpy as np
 
 from benchmarks.record import Report
+from benchmarks.watch import cpu_ms
 from tasks import features
 
 REPEATS, SECONDS = 10, 5.12
-
-
-def milliseconds(wave: np.ndarray, sample_rate_hz: int) -> float:
-    """Processor time of the features of a clip, once the code is loaded."""
-    times = []
-    for _ in range(REPEATS + 1):
-        started = time.process_time()
-        features.describe(wave, sample_rate_hz)
-        times.append(time.process_time() - started)
-    return 1000 * min(times[1:])
 
 
 def main() -> None:
     report, random = Report("features"), np.random.default_rng(1)
     for rate in (features.SAMPLE_RATE_HZ, 44100):
         wave = random.normal(scale=0.1, size=round(SECONDS * rate)).astype(np.float32)
-        report.figure(f"features of a clip of {SECONDS} s, {rate} Hz", milliseconds(wave, rate), "CPU ms", bar=40)
+        spent = cpu_ms(lambda wave=wave, rate=rate: features.describe(wave, rate), REPEATS)
+        report.figure(f"features of a clip of {SECONDS} s, {rate} Hz", spent, "CPU ms", bar=40)
     report.save()
 
 
