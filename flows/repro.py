@@ -64,19 +64,21 @@ def wait_for_dvc() -> None:
     DVC does not wait: it would end our run with "is busy".
     """
     told = False
-    while others := [pid for pid in holders() if is_dvc(pid)]:
+    while others := [pid for pid in pids(held()) if is_dvc(pid)]:
         if not told:
             tell(f"waiting for DVC (process {others[0]}), which is at work here")
             told = True
         time.sleep(0.2)
 
 
-def holders() -> set[int]:
-    """The processes that DVC's lock of paths names; none where there is no such lock or another thing."""
+def held() -> dict[str, dict[str, Any]]:
+    """DVC's lock of paths; an empty one where there is none, or another thing, of which DVC will speak."""
     try:
-        return pids(json.loads(PATHS_LOCK.read_text()))
+        found: dict[str, dict[str, Any]] = json.loads(PATHS_LOCK.read_text())
+        pids(found)
+        return found
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return set()
+        return {"read": {}, "write": {}}
 
 
 def is_dvc(pid: int) -> bool:
@@ -94,20 +96,20 @@ def release_dead() -> None:
     containers, would hold its paths for ever.
     """
     try:
-        held = json.loads(PATHS_LOCK.read_text())
-        dead = {pid for pid in pids(held) if not runs(pid)}
+        found = held()
+        dead = {pid for pid in pids(found) if not runs(pid)}
         if dead:
-            readers = {path: [one for one in by if one["pid"] not in dead] for path, by in held["read"].items()}
-            held["read"] = {path: by for path, by in readers.items() if by}
-            held["write"] = {path: by for path, by in held["write"].items() if by["pid"] not in dead}
-            write_json(PATHS_LOCK, held)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return  # none, or one that DVC will speak of
+            readers = {path: [one for one in by if one["pid"] not in dead] for path, by in found["read"].items()}
+            found["read"] = {path: by for path, by in readers.items() if by}
+            found["write"] = {path: by for path, by in found["write"].items() if by["pid"] not in dead}
+            write_json(PATHS_LOCK, found)
+    except (OSError, ValueError, TypeError):
+        return  # what is no process's number, or cannot be written: DVC will speak of it
 
 
-def pids(held: dict[str, dict[str, Any]]) -> set[int]:
+def pids(found: dict[str, dict[str, Any]]) -> set[int]:
     """The processes that a lock of paths names."""
-    return {one["pid"] for by in held["read"].values() for one in by} | {by["pid"] for by in held["write"].values()}
+    return {one["pid"] for by in found["read"].values() for one in by} | {by["pid"] for by in found["write"].values()}
 
 
 def whole(path: Path) -> bool:
