@@ -5,7 +5,9 @@ Least of several times, one thread, 5.12 s of noise at two sample rates (the hig
 
 import os
 
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+from tasks.worker import THREAD_VARIABLES
+
+os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # before numpy is imported
 
 import numpy as np
 
