@@ -1,12 +1,16 @@
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prov.model import ProvDocument
 from rocrate.rocrate import ROCrate
 
-from tasks import runs
+from tasks import history, pipeline, runs
 from tasks.crate import write_crate
 from tasks.downstream import Downstream, downstream, show_downstream
 from tasks.errors import InputError
@@ -146,6 +150,38 @@ def test_history_has_every_version(made: Path) -> None:
     assert len(datasets) == 3
 
 
+ROOT = Path(__file__).parent.parent
+LISTED = "  stage:\n    cmd: run\n    deps:\n    - path: {path}\n      hash: md5\n      md5: {md5}\n      size: 3"
+
+
+def test_the_lists_of_dvc_lock_are_read_as_yaml_reads_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = history.parts((ROOT / "dvc.lock").read_text())
+    expected = pipeline.locked(ROOT)
+    as_yaml: list[str] = []
+    monkeypatch.setattr(history, "parsed", lambda text: as_yaml.append(text) or pipeline.parse_yaml(text, "dvc.lock"))
+    read = [pipeline.parse_lock({"stages": history.stage_of(part)}) for part in parts]
+    assert {name: stage for one in read for name, stage in one.items()} == expected
+    assert not any("- path:" in text for text in as_yaml)  # the quick way was taken
+
+
+@pytest.mark.parametrize(
+    "path", ["data/raw", "models", "'a b/c'", '"d\\x41/e"', "false", "1.5/2", "a: b", "x/y # z", "é/f"]
+)
+@pytest.mark.parametrize(
+    "md5", ["0" * 31 + "a", "a" * 32 + ".dir", "1" * 32, f"'{'1' * 32}'", "null", "f" * 64, "../x", "1e5"]
+)
+def test_any_list_is_read_as_yaml_reads_it(path: str, md5: str) -> None:
+    part = LISTED.format(path=path, md5=md5)
+
+    def stages(entries: Callable[[], dict[str, Any]]) -> Any:
+        try:
+            return pipeline.parse_lock({"stages": entries()})
+        except InputError as error:
+            return error.what
+
+    assert stages(lambda: history.stage_of(part)) == stages(lambda: pipeline.parse_yaml(part, "dvc.lock"))
+
+
 def test_downstream_of_a_song_in_training(made: Path) -> None:
     found = downstream(made, 4)
     assert {one.path: one.role for one in found.made if one.now and one.path.startswith("models")} == dict.fromkeys(
@@ -226,3 +262,13 @@ def test_forms_of_the_command(made: Path) -> None:
         show(made, made / CLIP, None, "xml", None)
     with pytest.raises(InputError, match="nothing asked"):
         show(made, None, None, "tree", None)
+
+
+@pytest.mark.parametrize("question", [["data/spectrograms/00004_000_0.png"], ["--downstream", "4"]])
+def test_an_answer_does_not_wait_for_pandas(made: Path, question: list[str]) -> None:
+    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from flows.__main__ import main; main()"
+    command = [sys.executable, "-X", "importtime", "-c", script, str(ROOT), "lineage", *question]
+    told = subprocess.run(command, cwd=made, capture_output=True, text=True, check=True).stderr
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+    assert "tasks.lineage" in loaded
+    assert loaded.isdisjoint({"pandas", "pyarrow.dataset", "prefect", "dvc", "torch"})
