@@ -274,10 +274,12 @@ def main() -> None:
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the table there too")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    params = load()
+    if given.clips < params.evaluate.min_clips:
+        parser.error(f"--clips: the judge needs at least {params.evaluate.min_clips} an emotion (evaluate.min_clips)")
     missing = [path for path in NEEDED if not Path(path).exists()]
     if missing:
         raise SystemExit(f"run `make repro` first: no {', '.join(missing)}")
-    params = load()
     chosen = variants(params, given.only, given.steps)
     rows = make_all(chosen, params, given.clips, given.jobs)
     frame = summary(rows, judge(["base", *chosen], params))

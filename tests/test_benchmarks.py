@@ -142,3 +142,10 @@ def test_what_a_child_process_uses_is_seen() -> None:
     assert seen.cpu > 0.01
     assert seen.peak_rss > 2**20
     assert seen.peak_files >= 3
+
+
+def test_clips_that_are_too_few_to_judge_are_refused_before_training() -> None:
+    command = [sys.executable, "-m", "benchmarks.ablation", "--clips", "2"]
+    done = subprocess.run(command, cwd=record.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs at least 10 an emotion" in done.stderr
