@@ -113,8 +113,10 @@ def stage_of(part: str) -> dict[str, Any]:
             lists[section[:4]] = [{"path": path, "md5": md5} for path, md5 in ENTRY.findall(section, 5)]
         else:
             others.append(section)
-    entries = parsed("\n    ".join(others))
-    return {name: {**entry, **lists} if isinstance(entry, dict) else entry for name, entry in entries.items()}
+    return {
+        name: {**(entry or {}), **lists} if lists and isinstance(entry, dict | None) else entry
+        for name, entry in parsed("\n    ".join(others)).items()
+    }
 
 
 @lru_cache(maxsize=1024)
