@@ -233,7 +233,7 @@ def served(reproduced: Repository) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}/api"
     finally:
-        started = psutil.Process(process.pid).children() if process.poll() is None else []
+        started = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.terminate()  # as a service manager does
         process.wait(timeout=60)
         file.write_text(kept)
@@ -296,11 +296,27 @@ def test_a_schedule_makes_a_run_that_reproduces_and_shows_what_it_did(reproduced
         assert response.read() == (reproduced.folder / "reports/index.html").read_bytes()
 
 
+def test_a_run_under_way_ends_with_the_service(reproduced: Repository, served: str) -> None:
+    (one,) = wait_for(lambda: runs_in(served, "RUNNING"), 400)
+    (service,) = (process for process in psutil.Process().children() if "serve" in process.cmdline())
+    below = wait_for(lambda: [each for each in service.children(recursive=True) if "repro" in each.cmdline()], 60)
+    started = service.children(recursive=True)
+    service.terminate()
+    service.wait(timeout=60)
+    assert below
+    assert not any(map(alive, started))
+    again = serve(reproduced, int(served.split(":")[2].removesuffix("/api")))
+    try:
+        assert one["id"] in {run["id"] for run in wait_for(lambda: runs_in(served, "CRASHED"), 200)}
+    finally:
+        interrupt(again)
+
+
 def test_a_killed_workers_run_is_crashed_when_the_service_starts_again(reproduced: Repository, served: str) -> None:
     (one,) = wait_for(lambda: runs_in(served, "RUNNING"), 400)
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if {"worker", "prefect.flow_engine", "repro"} & set(process.cmdline()):
+            if {"worker", "prefect.engine", "repro"} & set(process.cmdline()):
                 process.kill()
     wait_for(lambda: not runs_in(served, "RUNNING"), 60)  # the server has ended with its worker
     again = serve(reproduced, int(served.split(":")[2].removesuffix("/api")))
