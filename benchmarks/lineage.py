@@ -26,7 +26,7 @@ from tasks.pipeline import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SEGMENTS, TILES, EXPERIMENTS = 5, 2, ("exp1", "exp2", "exp3", "ours")
-N_CODE_FILES = 30  # of a stage; dvc.lock has 20 to 46
+N_CODE_FILES = 30  # of a stage; the demo's dvc.lock has 9 to 38
 CLIP = "data/generated/ours/happy_0003.wav"
 
 
@@ -70,7 +70,8 @@ def lock(root: Path, songs: list[int]) -> dict[str, Any]:
     raw = {f"audio/{song}.mp3": md5(f"mp3 {song}") for song in songs} | {"annotations/static.csv": md5("static")}
     dataset = {f"{split_of(int(name[:5]))}/{name}": value for name, value in pictures.items()}
     code = {f"tasks/module{number}.py": md5(str(number)) for number in range(N_CODE_FILES)}
-    parameters = {key: read_yaml(ROOT / "params.yaml")[key] for key in ("spectrogram", "generate")}
+    values = read_yaml(ROOT / "params.yaml")
+    parameters = {key: values[key] for key in ("spectrogram", "generate")}
     made = {
         "data/raw": folder(root, raw),
         "data/wav": folder(
