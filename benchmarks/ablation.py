@@ -25,10 +25,11 @@ import yaml
 
 from benchmarks.record import command
 from benchmarks.training import clock
-from tasks import material
-from tasks.experiments import ExperimentParams, changed, experiment_of
-from tasks.files import digest, slug, write_json, write_parquet, write_text
-from tasks.params import Params, load
+from tasks.core.files import digest, slug, write_json, write_parquet, write_text
+from tasks.settings import Params, load
+from tasks.train.params import experiment_of
+from tasks.trainer import data
+from tasks.trainer.params import ExperimentParams, changed
 
 REFERENCE = "ours"
 WORK, REPORTS = Path(".emoriff/ablation"), Path("reports/ablation")
@@ -60,7 +61,8 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
 
     `experiment` None: the base itself.
     """
-    from tasks import sampling, training
+    from tasks.generate import sampling
+    from tasks.trainer import loop
 
     folder, model = slug(name), WORK / "models" / slug(name)
     if experiment is None:
@@ -68,7 +70,7 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
         seconds = step = 0.0
     else:
         started, ends = time.process_time(), []
-        training.train(
+        loop.train(
             folder,
             Path("data/dataset"),
             Path("models/base"),
@@ -111,7 +113,7 @@ def make_all(chosen: dict[str, ExperimentParams], params: Params, clips: int, jo
     """Rows of costs, the base first."""
     wanted: dict[str, ExperimentParams | None] = {"base": None, **chosen}
     base = Path("models/base/emoriff.json").read_text()  # names, by their hash, the data set and all it was made of
-    state = digest([params.generate.model_dump(), clips, base, material.code()])
+    state = digest([params.generate.model_dump(), clips, base, data.code()])
     keys = {name: digest([state, one.model_dump() if one else None]) for name, one in wanted.items()}
     with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1) as pool:
         running = {
@@ -128,13 +130,13 @@ def make_all(chosen: dict[str, ExperimentParams], params: Params, clips: int, jo
 
 def judge(names: list[str], params: Params) -> dict[str, Any]:
     """metrics.json of all variants together."""
-    from tasks import evaluation
+    from tasks.evaluate import evaluation
 
     for name in ("wav", "segments", "labels"):
         link = WORK / "data" / name
         link.unlink(missing_ok=True)
         link.symlink_to(Path("data", name).resolve())
-    return evaluation.evaluate(
+    return evaluation.measure_clips(
         [slug(name) for name in names],
         WORK / "data",
         Path("models/base"),

@@ -11,7 +11,7 @@ worker's against that of the busier of two.
 
 import os
 
-from tasks.worker import THREAD_VARIABLES
+from tasks.execution.worker import THREAD_VARIABLES
 
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # before numpy is imported
 
@@ -32,9 +32,10 @@ from scipy import fft
 
 from benchmarks.record import REAL, Report, real_clips
 from benchmarks.watch import cpu_ms, peak_memory
-from tasks import inverse, spectrogram
-from tasks.params import DecodeParams
-from tasks.picture import RIFFUSION, Picture
+from tasks.codec import forward, inverse
+from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec.params import DecodeParams
+from tasks.spectrogram import render
 
 RATE, HOP, SEED = 44100, 441, 1
 TEN_SECONDS, TILE = 10 * RATE, 511 * HOP
@@ -61,7 +62,7 @@ def clips(given: list[Path]) -> dict[str, list[Path]]:
 def excerpt(path: Path, n_samples: int) -> np.ndarray:
     """Mono int16-scale samples [N] from the middle of the file, or fewer where it is shorter."""
     waveform, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    samples = spectrogram.choose_channel(spectrogram.int16_samples(waveform.T, rate, RATE), "mix")[0]
+    samples = forward.choose_channel(forward.int16_samples(waveform.T, rate, RATE), "mix")[0]
     start = max(0, (len(samples) - n_samples) // 2)
     return samples[start : start + n_samples]
 
@@ -69,7 +70,7 @@ def excerpt(path: Path, n_samples: int) -> np.ndarray:
 def riffusions_waveform(picture: Picture) -> np.ndarray:
     """The reference way back: float32 [1, N]."""
     bank = librosa.filters.mel(sr=RATE, n_fft=17640, n_mels=512, fmin=0, fmax=10000, htk=True, norm=None)
-    mels = spectrogram.mels_from_pixels(picture)[0].T
+    mels = forward.mels_from_pixels(picture)[0].T
     magnitudes = np.maximum(scipy.linalg.lstsq(bank, mels, lapack_driver="gelsy")[0], 0)
     waveform = librosa.griffinlim(
         magnitudes, n_iter=32, hop_length=HOP, win_length=4410, momentum=0.99, init="random", random_state=SEED
@@ -88,7 +89,7 @@ def fidelity(paths: list[Path], with_reference: bool) -> pd.DataFrame:
     rows = []
     for path in paths:
         original = excerpt(path, TILE)
-        picture = spectrogram.encode(original[None] / 32768, RATE, RIFFUSION)
+        picture = forward.encode(original[None] / 32768, RATE, RIFFUSION)
         for name, decode in methods.items():
             started = time.process_time()
             waveform = decode(picture)
@@ -103,8 +104,8 @@ def distances(picture: Picture, original: np.ndarray, waveform: np.ndarray) -> d
 
     Level is left out, by the gain that fits the mels best: both ways back scale what would clip.
     """
-    again = spectrogram.encode(waveform[None], RATE, RIFFUSION)
-    before, after = spectrogram.mels_from_pixels(picture), spectrogram.mels_from_pixels(again)
+    again = forward.encode(waveform[None], RATE, RIFFUSION)
+    before, after = forward.mels_from_pixels(picture), forward.mels_from_pixels(again)
     gain = (before * after).sum() / np.square(after).sum()
     after, waveform = after * gain, waveform * gain
     sounds = (original[: len(waveform)] / 32768, waveform)
@@ -130,15 +131,15 @@ def speed(path: Path, runs: int) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         mp3, png = Path(folder) / "clip.mp3", Path(folder) / "picture.png"
         soundfile.write(mp3, samples / 32768, RATE)
-        picture = spectrogram.encode(samples[None] / 32768, RATE, RIFFUSION)
+        picture = forward.encode(samples[None] / 32768, RATE, RIFFUSION)
         plain = plain_pixels(samples)
         decode = cpu_ms(lambda: soundfile.read(mp3, dtype="float32"), runs)
-        tile = spectrogram.tiles(picture, RIFFUSION)[0]
+        tile = forward.tiles(picture, RIFFUSION)[0]
         rows = {
             "ours": {
                 "decode": decode,
-                "pixels": cpu_ms(lambda: spectrogram.encode(samples[None] / 32768, RATE, RIFFUSION), runs),
-                "PNG": cpu_ms(lambda: spectrogram.save(picture, png), runs),
+                "pixels": cpu_ms(lambda: forward.encode(samples[None] / 32768, RATE, RIFFUSION), runs),
+                "PNG": cpu_ms(lambda: forward.save(picture, png), runs),
                 "back (10 s)": cpu_ms(lambda: inverse.waveform_from_picture(picture, OURS["ours: PGHI + 8"], SEED), 3),
                 "back (tile)": cpu_ms(lambda: inverse.waveform_from_picture(tile, OURS["ours: PGHI + 8"], SEED), 3),
             },
@@ -165,7 +166,7 @@ def plain_pixels(samples: np.ndarray) -> np.ndarray:
 
 def transforms_alone(samples: np.ndarray) -> None:
     """The windowed real FFTs of 10 s, in the block size that is fastest here, and nothing else."""
-    for frames in spectrogram.windowed_frames(samples, RIFFUSION):
+    for frames in forward.windowed_frames(samples, RIFFUSION):
         fft.rfft(frames, 17640)
 
 
@@ -175,7 +176,7 @@ def render_many(wav_and_count: tuple[Path, int]) -> tuple[int, float, int]:
     row = {"song_id": 1, "start_seconds": 0.0, "length_seconds": 10.0, "start_sample": 0, "n_samples": TEN_SECONDS}
     rows = [row | {"segment": index, "padded": False} for index in range(count)]
     with tempfile.TemporaryDirectory() as folder:
-        spectrogram.render_song(wav, rows, RIFFUSION, Path(folder), SEED)
+        render.render_song(wav, rows, RIFFUSION, Path(folder), SEED)
     return os.getpid(), time.process_time(), peak_memory()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from tasks import packing
+from tasks.demo_corpus import deam_format
 
 RATE, PIECE_SECONDS, POOL = 44100, 2.5, 64
 
@@ -41,7 +41,7 @@ def song(index: int, parts: list[bytes], seconds: float, version: int = 0) -> by
     return b"".join(parts[part] for part in order)
 
 
-def annotations(n_songs: int, seconds: float) -> list[packing.Annotation]:
+def annotations(n_songs: int, seconds: float) -> list[deam_format.Annotation]:
     """Ratings that fill the plane, the dynamic ones round the static; 948 artists, ids from 2 as in DEAM."""
     random, n_ratings = np.random.default_rng(3), max(1, round(2 * (seconds - 15)))
     found = []
@@ -50,7 +50,7 @@ def annotations(n_songs: int, seconds: float) -> list[packing.Annotation]:
         means = {axis: (values[0].mean() - 5) / 4 for axis, values in static.items()}
         dynamic = {axis: np.clip(mean + random.normal(0, 0.05, n_ratings), -1, 1) for axis, mean in means.items()}
         found.append(
-            packing.Annotation(song_id, f"Artist {song_id % 948}", f"Song {song_id}", seconds, static, dynamic)
+            deam_format.Annotation(song_id, f"Artist {song_id % 948}", f"Song {song_id}", seconds, static, dynamic)
         )
     return found
 
@@ -59,4 +59,4 @@ def write_corpus(folder: Path, n_songs: int, seconds: float, changed: int | None
     """DEAM's three archives and SHA256SUMS in `folder`; the song `changed` is another one than without it."""
     listed, parts = annotations(n_songs, seconds), pieces(1)
     audio = ((one.song_id, song(one.song_id, parts, seconds, int(one.song_id == changed))) for one in listed)
-    packing.write_archives(folder, listed, audio, swap_until_id=1000)
+    deam_format.write_archives(folder, listed, audio, swap_until_id=1000)

@@ -11,9 +11,9 @@ import pandas as pd
 import soundfile
 
 from benchmarks.record import REAL, Report, real_clips
-from tasks import denoise, spectrogram
-from tasks.params import DenoiseParams
-from tasks.picture import RIFFUSION
+from tasks.codec import denoise, forward
+from tasks.codec.image import RIFFUSION
+from tasks.codec.params import DenoiseParams
 
 METHODS = {
     "none": DenoiseParams(gate=False, gate_db=0.0, filter="none"),
@@ -32,7 +32,7 @@ def clean_pictures() -> list[np.ndarray]:
         with soundfile.SoundFile(path) as file:
             file.seek(2 * file.samplerate)
             waveform = file.read(511 * 441, dtype="float32", always_2d=True).T
-            pictures.append(spectrogram.encode(waveform, file.samplerate, RIFFUSION).pixels)
+            pictures.append(forward.encode(waveform, file.samplerate, RIFFUSION).pixels)
     if not pictures:
         raise SystemExit(f"no real clips: set EMORIFF_REAL_DATA (now {REAL})")
     return pictures

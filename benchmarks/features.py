@@ -5,7 +5,7 @@ Least of several times, one thread, 5.12 s of noise at two sample rates (the hig
 
 import os
 
-from tasks.worker import THREAD_VARIABLES
+from tasks.execution.worker import THREAD_VARIABLES
 
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # before numpy is imported
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.record import Report
 from benchmarks.watch import cpu_ms
-from tasks import features
+from tasks.evaluate import features
 
 REPEATS, SECONDS = 10, 5.12
 

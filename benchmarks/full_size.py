@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Report
-from tasks import trainee, training
-from tasks.batches import Prompts
-from tasks.experiments import ExperimentParams, changed, experiment_of
-from tasks.params import load
+from tasks.settings import load
+from tasks.train.params import experiment_of
+from tasks.trainer import loop
+from tasks.trainer import model as trainee
+from tasks.trainer import run as training_run
+from tasks.trainer.batches import Prompts
+from tasks.trainer.params import ExperimentParams, changed
 
 CARDS_GIB = {"T4": 14.6, "L4": 22.0, "24 GB": 23.6, "80 GB": 79.1}  # what a driver leaves to programs
 CONTEXT_GIB = 0.8  # CUDA context, cuDNN workspaces and fragmentation
@@ -190,11 +193,11 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
     import torch
     from diffusers import DDIMScheduler
 
-    from tasks import losses, optimizers, processes
-    from tasks.batches import Order
-    from tasks.latents import Latents
-    from tasks.material import Material
-    from tasks.pictures import Example
+    from tasks.trainer import losses, optimizers, processes
+    from tasks.trainer.batches import Order
+    from tasks.trainer.data import Material
+    from tasks.trainer.images import Example
+    from tasks.trainer.latents import Latents
 
     accelerator, notes = processes.accelerator(params)
     prompts = Prompts(params.prompts, params.emotions)
@@ -229,8 +232,8 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
     prepared, stepper = accelerator.prepare(learner, optimizer)
     learning = list(learner.learning().values())
     average = optimizers.MovingAverage(learning, params.ema_decay) if params.ema_decay else None
-    return training.Run(
-        params, material, prepared, stepper, average, None, accelerator, notes, training.State(), work, None
+    return training_run.Run(
+        params, material, prepared, stepper, average, None, accelerator, notes, training_run.State(), work, None
     )
 
 
@@ -238,7 +241,7 @@ def one_step(run: Any, step: int) -> None:
     """An optimizer step as the loop does it."""
     for micro in range(run.params.accumulation):
         batch = run.material.batch(step, micro, 0)
-        loss = training.batch_loss(run, batch) / run.params.accumulation
+        loss = loop.batch_loss(run, batch) / run.params.accumulation
         run.accelerator.backward(loss)
     run.accelerator.clip_grad_norm_(list(run.trainee.learning().values()), run.params.optimizer.max_gradient_norm)
     run.optimizer.step()

@@ -20,9 +20,9 @@ import pandas as pd
 import yaml
 
 from benchmarks.record import Report
-from tasks.files import write_json, write_parquet, write_text
-from tasks.listing import folder_md5, listing_bytes, stored
-from tasks.pipeline import read_yaml
+from tasks.core.files import write_json, write_parquet, write_text
+from tasks.lineage.dvc_dirs import folder_md5, listing_bytes, stored
+from tasks.lineage.pipeline import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SEGMENTS, TILES, EXPERIMENTS = 5, 2, ("exp1", "exp2", "exp3", "ours")

@@ -36,8 +36,8 @@ from benchmarks.corpus import write_corpus
 from benchmarks.plain import Plain, plain
 from benchmarks.record import Report
 from benchmarks.watch import STAGES, Watch, least, timed, watched
-from tasks import sources
-from tasks.files import write_json
+from tasks.core.files import write_json
+from tasks.download import sources
 from tests.repository import ROOT, Repository, run
 
 GIB, MIB = 2**30, 2**20

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.corpus import RATE, annotations, pieces, song
 from benchmarks.watch import children_cpu, peak_memory
-from tasks import packing
+from tasks.demo_corpus import deam_format
 
 EMOTIONS = {(True, True): "happy", (True, False): "calm", (False, True): "tense", (False, False): "sad"}
 
@@ -82,7 +82,7 @@ def plain(folder: Path, first: int, n_songs: int, seconds: float) -> Plain:
     parts, listed = pieces(1), annotations(first + n_songs, seconds)
     for song_id in range(first, first + n_songs + 1):
         (audio / f"{song_id}.mp3").write_bytes(song(song_id, parts, seconds))
-    tables = packing.annotation_files(listed, swap_until_id=0)
+    tables = deam_format.annotation_files(listed, swap_until_id=0)
     labels.write_bytes(next(content for name, content in tables.items() if "songs_1_2000" in name))
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()

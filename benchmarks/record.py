@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from tasks.files import write_json
-from tasks.machine import package_versions
+from tasks.core.files import write_json
+from tasks.lineage.machine import package_versions
 
 ROOT = Path(__file__).parent.parent
 SAVED = ROOT / "benchmarks" / "saved"

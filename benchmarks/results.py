@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from benchmarks.record import ROOT, SAVED, Figure, shown
-from tasks.files import write_text
+from tasks.core.files import write_text
 
 TARGET = ROOT / "benchmarks" / "results.md"
 TITLES = {

@@ -11,7 +11,7 @@ and in a batch.
 
 import os
 
-from tasks.worker import THREAD_VARIABLES
+from tasks.execution.worker import THREAD_VARIABLES
 
 os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # before numpy is imported
 
@@ -23,9 +23,11 @@ import numpy as np
 import torch
 
 from benchmarks.record import Report
-from tasks import sampling, windows
-from tasks.diffusion import Model
-from tasks.params import GenerateParams, load
+from tasks.core import windows
+from tasks.generate import sampling
+from tasks.generate.diffusion import Model
+from tasks.generate.params import GenerateParams
+from tasks.settings import load
 
 ROOT = Path(__file__).parent.parent
 

@@ -25,11 +25,14 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.record import Report
-from tasks import base, export, training
-from tasks.demo_model import build_vae
-from tasks.experiments import ExperimentParams, changed, experiment_of
-from tasks.params import load
-from tasks.repeatable import pinned
+from tasks.base import base
+from tasks.base.demo_model import build_vae
+from tasks.core.seeding import pinned
+from tasks.models import export
+from tasks.settings import load
+from tasks.train.params import experiment_of
+from tasks.trainer import loop
+from tasks.trainer.params import ExperimentParams, changed
 
 ROUNDS = 3
 SKIPPED = 3  # first steps, in which libraries set themselves up
@@ -62,7 +65,7 @@ def untrained_base(folder: Path) -> Path:
 def ours(dataset: Path, model: Path, params: ExperimentParams, seed: int, work: Path) -> list[float]:
     """Times (s) at which each step of the project's own loop ended."""
     ends: list[float] = []
-    training.train("bench", dataset, model, params, seed, work / "m", work / "w" / "x", work / "c", clock(ends))
+    loop.train("bench", dataset, model, params, seed, work / "m", work / "w" / "x", work / "c", clock(ends))
     return ends
 
 
@@ -91,7 +94,7 @@ def plain(dataset: Path, model: Path, params: ExperimentParams, seed: int, work:
     """The same for a plain loop; the material is gathered first, to end with the same validation."""
     import torch
 
-    run = training.prepare(dataset, model, params, seed, work / "w" / "x", lambda *_: None)
+    run = loop.prepare(dataset, model, params, seed, work / "w" / "x", lambda *_: None)
     unet, text_encoder, vae = run.pipeline.unet, run.pipeline.text_encoder, run.pipeline.vae
     tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.material.schedule
     vae.to(device)
@@ -123,9 +126,9 @@ def plain(dataset: Path, model: Path, params: ExperimentParams, seed: int, work:
         optimizer.zero_grad()
         loss.item()
         ends.append(now())
-    training.validate(run)
+    loop.validate(run)
     (work / "c").mkdir(parents=True)
-    total = training.last_validation(run.state)
+    total = loop.last_validation(run.state)
     (work / "c/training.json").write_text(json.dumps({"validation_loss_after": total}))
     return ends
 

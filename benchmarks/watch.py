@@ -67,7 +67,7 @@ class Watch:
 
 def role_of(words: list[str]) -> str:
     """What a process is there for."""
-    if {"flows.server", "server"} & set(words) or any("uvicorn" in word for word in words):
+    if {"flows.engine.server", "server"} & set(words) or any("uvicorn" in word for word in words):
         return "server"
     if "dvc" in words:
         return "dvc"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from docs.schemas import TABLES
-from tasks.files import write_text
-from tasks.params import Params, Source
-from tasks.profiles import rows
+from tasks.apps.profiles import rows
+from tasks.core.files import write_text
+from tasks.download.params import Source
+from tasks.settings import Params
 
 FOLDER = Path(__file__).parent / "reference"
 NOTE = "<!-- printed by `python -m docs.generate`; do not edit -->"

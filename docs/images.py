@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tasks.errors import InputError
-from tasks.files import replacing
-from tasks.findings import best_arm
-from tasks.media import REAL, Clip, collect
-from tasks.results import BASE, load
+from tasks.core.errors import InputError
+from tasks.core.storage import replacing
+from tasks.report.findings import best_arm
+from tasks.report.media import REAL, Clip, collect
+from tasks.report.results import BASE, load
 
 TARGET = Path(__file__).parent / "images" / "clips.png"
 COLOURS = 96  # of the palette: a few hundred kB

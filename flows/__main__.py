@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from tasks.errors import EmoriffError
-from tasks.files import CANNOT_WRITE
+from tasks.core.errors import EmoriffError
+from tasks.core.storage import CANNOT_WRITE
 
 HELP = """Music of an emotion from a fine-tuned Riffusion: a reproducible, measured pipeline.
 
@@ -23,7 +23,7 @@ Experiment = Annotated[str, typer.Option(help="experiment of params.yaml, or bas
 def _stage(name: str, help_text: str) -> None:
     @app.command(name, help=help_text, rich_help_panel=stage_help)
     def command() -> None:
-        from flows.run import stage
+        from flows.engine.run import stage
 
         stage(name)
 
@@ -40,7 +40,7 @@ _stage("base", "The base model -> models/base")
 @app.command(rich_help_panel=stage_help)
 def train(experiment: Annotated[str, typer.Argument(help="name of an experiment of params.yaml")]) -> None:
     """Fine-tune the base model by DreamBooth -> models/EXPERIMENT."""
-    from flows.run import stage
+    from flows.engine.run import stage
 
     stage("train", experiment)
 
@@ -58,12 +58,12 @@ def generate(
 ) -> None:
     """Generate music. With PROMPT: one clip to hear; without: all clips of an experiment (the stage)."""
     if prompt is None:
-        from flows.run import stage
+        from flows.engine.run import stage
 
         stage("generate", experiment)
         return
-    from tasks.params import load
-    from tasks.request import generate_clip
+    from tasks.apps.single_clip import generate_clip
+    from tasks.settings import load
 
     folder = out or Path("clips") / experiment
     row = generate_clip(prompt, experiment, load(), seconds, seed, folder, to, like, strength)
@@ -78,7 +78,7 @@ _stage("report", "The page -> reports/index.html")
 @app.command(rich_help_panel="Run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def repro(context: typer.Context) -> None:
     """Run every stage whose inputs changed (`dvc repro`, further arguments are passed to it)."""
-    from flows.repro import repro as run
+    from flows.deploy.repro import repro as run
 
     raise typer.Exit(run(context.args))
 
@@ -94,7 +94,7 @@ def use(
     ),
 ) -> None:
     """Write a profile into params.yaml (what differs from a profile in the old file is kept beside it)."""
-    from tasks.profiles import use_profile
+    from tasks.apps.profiles import use_profile
 
     for line in use_profile(profile, path, labels, scale):
         typer.echo(line)
@@ -106,7 +106,7 @@ def why(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Tell what would run again and because of what, before running it."""
-    from tasks.why import explain
+    from tasks.lineage.why_text import explain
 
     typer.echo(explain(Path(), stage, as_json))
 
@@ -121,7 +121,7 @@ def lineage(
     ] = None,
 ) -> None:
     """From an artifact back to songs, parameters, code and base model; or from a song forward."""
-    from tasks.lineage import show
+    from tasks.lineage.show import show
 
     typer.echo(show(Path(), file, downstream, form, out))
 
@@ -134,8 +134,8 @@ def labels(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Counts per class, the swap check per part, and what was refused."""
-    from tasks.labels import look
-    from tasks.params import load_or_demo
+    from tasks.label.labels import look
+    from tasks.settings import load_or_demo
 
     values = load_or_demo()
     typer.echo(look(folder, values.label, scheme, published, as_json, values.seed))
@@ -144,7 +144,7 @@ def labels(
 @app.command(rich_help_panel="Look")
 def params() -> None:
     """Every parameter with meaning, unit, range, default (the demo's) and present value."""
-    from tasks.profiles import table
+    from tasks.apps.profiles import table
 
     typer.echo(table())
 
@@ -152,7 +152,7 @@ def params() -> None:
 @app.command(rich_help_panel="Look")
 def doctor() -> None:
     """Versions, disk, memory, ffmpeg, GPU, and whether the sources and the hub can be reached."""
-    from flows.doctor import examine
+    from flows.deploy.doctor import examine
 
     raise typer.Exit(examine())
 
@@ -168,8 +168,8 @@ def encode(
     tile: Annotated[bool, typer.Option(help="cut tiles instead of one picture of the whole file")] = False,
 ) -> None:
     """Audio -> spectrogram picture, as Riffusion has it."""
-    from tasks.codec import encode_file
-    from tasks.params import load_or_demo
+    from tasks.codec.files import encode_file
+    from tasks.settings import load_or_demo
 
     values = load_or_demo().spectrogram
     values = values.model_copy(update={"channel": channel}) if channel else values
@@ -188,8 +188,8 @@ def decode(
     iterations: Annotated[int, typer.Option(min=0, max=512, help="Griffin-Lim iterations")] = 16,
 ) -> None:
     """Spectrogram picture -> audio (WAV, MP3 or OGG by the ending); the overlaps of tiles are cross-faded."""
-    from tasks.codec import decode_file
-    from tasks.params import DecodeParams
+    from tasks.codec.files import decode_file
+    from tasks.codec.params import DecodeParams
 
     decode_file(png, audio, DecodeParams(method=method, iterations=iterations), seed)
     typer.echo(audio)
@@ -200,9 +200,9 @@ def clips(
     folder: Annotated[Path, typer.Argument(help="gets a WAV file for each clip that needs an embedding")],
 ) -> None:
     """Write the clips that evaluate compares, named by their keys, for embeddings made elsewhere (.npz)."""
-    from flows.progress import Progress
-    from tasks.evaluation import write_clips
-    from tasks.params import load
+    from flows.engine.progress import Progress
+    from tasks.apps.export_clips import write_clips
+    from tasks.settings import load
 
     typer.echo(f"{write_clips(folder, load(), Progress('clips'))} clips in {folder}")
 
@@ -214,7 +214,7 @@ def listening_test(
     seed: Annotated[int, typer.Option(help="of the order and the choice of pairs")] = 0,
 ) -> None:
     """A blind listening test as a self-contained folder, and the reading of its answers."""
-    from tasks.listening import make, read_answers
+    from tasks.apps.listening import make, read_answers
 
     typer.echo(read_answers(folder) if read else make(Path(), folder, seed))
 
@@ -225,8 +225,8 @@ def play(
     port: Annotated[int, typer.Option(help="of the page")] = 7860,
 ) -> None:
     """The playground in a browser (needs the optional extra `play`: README)."""
-    from tasks.params import load
-    from tasks.playground import launch
+    from tasks.apps.playground import launch
+    from tasks.settings import load
 
     launch(Path(), host, port, load())
 
@@ -234,7 +234,7 @@ def play(
 @app.command(rich_help_panel="Run")
 def serve(port: Annotated[int, typer.Option(help="of Prefect's server")] = 4200) -> None:
     """Prefect server, worker and the deployments of prefect.yaml, on loopback, until Ctrl-C."""
-    from flows.serve import serve as run
+    from flows.deploy.serve import serve as run
 
     raise typer.Exit(run(port))
 

@@ -1,31 +1,45 @@
 """base: -> models/base, riffusion-model-v1 at its pinned revision or the demo's small Stable Diffusion."""
 
 from pathlib import Path
+from typing import Any
 
-from prefect import flow
+from prefect import flow, task
 
-from flows.run import counts, hashes, run
-from tasks.cache import LOCAL
-from tasks.files import digest
-from tasks.params import Params
-from tasks.registry import Item
+from flows.engine.content import Content
+from flows.engine.retries import is_transient
+from flows.engine.run import counts, hashes, run
+from tasks.base.base import make_base
+from tasks.base.params import BaseParams
+from tasks.core.files import digest
+from tasks.core.layout import BASE, DATASET, work
+from tasks.core.params_base import key_values
+from tasks.dataset.params import DatasetParams
+from tasks.execution.buckets import in_process
+from tasks.execution.items import Bucket, Item
+from tasks.execution.params import ComputeParams
 
-DATASET, BASE = Path("data/dataset"), Path("models/base")
+
+@task(
+    name="make the base model",
+    task_run_name="make {bucket.name}",
+    cache_policy=Content(function=make_base),
+    persist_result=True,
+    result_serializer="json",
+    retries=1,
+    retry_delay_seconds=10,
+    retry_condition_fn=is_transient,
+)
+def make_base_model(bucket: Bucket, params: BaseParams, resolution: int, seed: int) -> list[dict[str, Any]]:
+    """Fetched from the hub and checked, or pre-trained here."""
+    return in_process(bucket, make_base, dataset=DATASET, params=params, resolution=resolution, seed=seed, target=BASE)
 
 
 @flow(name="base")
-def base(params: Params) -> dict[str, int]:
+def base(params: BaseParams, dataset: DatasetParams, seed: int, compute: ComputeParams) -> dict[str, int]:
     """An ordinary diffusers pipeline folder in safetensors."""
-    local = Path(params.base.repository or DATASET)
+    local = Path(params.repository or DATASET)
     content = hashes(local) if local.is_dir() else {}  # a hub's repository is pinned by its revision
-    wanted = [params.base.model_dump(), params.dataset.resolution, params.seed]
-    arguments = {
-        "dataset": DATASET,
-        "params": params.base,
-        "resolution": params.dataset.resolution,
-        "seed": params.seed,
-        "target": BASE,
-        "work": LOCAL / "work" / "base" / digest([content, wanted])[:16],
-    }
+    wanted = [key_values(params), dataset.resolution, seed]
+    arguments = {"work": work("base", digest([content, wanted])[:16])}
     item = Item("base", {"dataset": digest(content)}, arguments, outputs=(BASE.as_posix(),))
-    return counts(run("base", [item], params, wanted))
+    return counts(run(make_base_model, [item], compute, params=params, resolution=dataset.resolution, seed=seed))

@@ -1,47 +1,75 @@
-"""generate: models/EXPERIMENT -> data/generated/EXPERIMENT, one item a batch of clips of one emotion."""
+"""generate: models/EXPERIMENT -> data/generated/EXPERIMENT, one item per batch of clips of one emotion."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from prefect import flow
+from prefect import flow, task
 
-from flows.run import counts, hashes, run
-from tasks import registry
-from tasks.cache import prune
-from tasks.files import digest, remove_temporaries, write_parquet
-from tasks.params import Params
+from flows.engine.content import Content
+from flows.engine.run import counts, hashes, run
+from tasks.codec.params import SpectrogramParams
+from tasks.core.files import digest, write_parquet
+from tasks.core.layout import generated, model
+from tasks.core.storage import remove_temporaries
+from tasks.execution.buckets import in_pool, process_pool
+from tasks.execution.cache import prune
+from tasks.execution.items import Bucket, Item
+from tasks.execution.params import ComputeParams
+from tasks.generate.generate import generate_clips
+from tasks.generate.params import GenerateParams
+
+
+@task(
+    name="generate clips",
+    task_run_name="generate {experiment} {bucket.name}",
+    cache_policy=Content(function=generate_clips, ignored=("params.prompts", "params.clips_per_prompt")),
+    persist_result=True,
+    result_serializer="json",
+    timeout_seconds=7 * 24 * 3600,
+)
+def generate_batches(
+    bucket: Bucket, experiment: str, params: GenerateParams, spectrogram: SpectrogramParams, seed: int
+) -> list[dict[str, Any]]:
+    """Pictures from the model, sound from the pictures."""
+    return in_pool(
+        bucket,
+        generate_clips,
+        files=["png", "wav", "listening", "sidecar"],
+        item_seconds=12 * 3600,
+        model=model(experiment),
+        folder=generated(experiment),
+        experiment=experiment,
+        params=params,
+        spectrogram=spectrogram,
+        seed=seed,
+    )
 
 
 @flow(name="generate", flow_run_name="generate {experiment}")
-def generate(params: Params, experiment: str) -> dict[str, int]:
+def generate(
+    params: GenerateParams, spectrogram: SpectrogramParams, experiment: str, seed: int, compute: ComputeParams
+) -> dict[str, int]:
     """Pictures and audio of every emotion x seed, and their manifest."""
-    wanted, target = params.generate, Path("data/generated") / experiment
+    target = generated(experiment)
     remove_temporaries(target)
-    model = digest(hashes(Path("models") / experiment))
+    weights = digest(hashes(model(experiment)))
     items = [
-        registry.Item(
+        Item(
             f"{prompt} {first}",
-            {"model": model, "seeds": str(seeds)},
-            {
-                "model": Path("models") / experiment,
-                "experiment": experiment,
-                "emotion": prompt,
-                "seeds": seeds,
-                "params": wanted,
-                "spectrogram": params.spectrogram,
-                "folder": target,
-                "seed": params.seed,
-            },
+            {"model": weights, "seeds": str(seeds)},
+            {"emotion": prompt, "seeds": seeds},
             folder=target.as_posix(),
         )
-        for prompt in wanted.prompts
-        for first in range(0, wanted.clips_per_prompt, wanted.batch)
-        for seeds in [list(range(first, min(first + wanted.batch, wanted.clips_per_prompt)))]
+        for prompt in params.prompts
+        for first in range(0, params.clips_per_prompt, params.batch)
+        for seeds in [list(range(first, min(first + params.batch, params.clips_per_prompt)))]
     ]
-    depends = wanted.model_dump(exclude={"prompts", "clips_per_prompt"})
-    with registry.process_pool(params.compute.workers):
-        done = run("generate", items, params, [depends, params.spectrogram.model_dump(), params.seed, experiment])
+    shared: dict[str, Any] = {"experiment": experiment, "params": params, "spectrogram": spectrogram, "seed": seed}
+    with process_pool(compute.workers):
+        done = run(generate_batches, items, compute, **shared)
     table = pd.DataFrame([row for one in done for row in one.rows])
-    write_parquet(target / "manifest.parquet", table.sort_values(["emotion", "seed"]))
-    prune(target, [target / "manifest.parquet", *(Path(file) for one in done for file in one.files)])
+    manifest = target / "manifest.parquet"
+    write_parquet(manifest, table.sort_values(["emotion", "seed"]))
+    prune(target, [manifest, *(Path(file) for one in done for file in one.files)])
     return counts(done, clips=len(table))

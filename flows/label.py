@@ -1,35 +1,44 @@
 """label: data/raw/annotations and metadata -> data/labels."""
 
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from prefect import flow
+from prefect import flow, task
 
-from flows.run import hashes, run
-from tasks.files import digest
-from tasks.params import Params
-from tasks.registry import Item
+from flows.engine.content import Content
+from flows.engine.run import hashes, run
+from tasks.core.files import digest
+from tasks.core.layout import ANNOTATIONS, LABELS, METADATA, RAW, SEGMENT_TABLE, SEGMENTS, SONG_LABELS
+from tasks.execution.buckets import in_process
+from tasks.execution.items import Bucket, Item
+from tasks.execution.params import ComputeParams
+from tasks.label.labels import write_labels
+from tasks.label.params import LabelParams
 
-RAW, SEGMENTS, LABELS = Path("data/raw"), Path("data/segments"), Path("data/labels")
+
+@task(
+    name="label songs",
+    task_run_name="label {bucket.name}",
+    cache_policy=Content(function=write_labels),
+    persist_result=True,
+    result_serializer="json",
+    timeout_seconds=3600,
+)
+def label_songs(bucket: Bucket, params: LabelParams, seed: int) -> list[dict[str, Any]]:
+    """All annotation files read, checked, corrected and split by artist."""
+    return in_process(bucket, write_labels, raw=RAW, segments=SEGMENT_TABLE, target=LABELS, params=params, seed=seed)
 
 
 @flow(name="label")
-def label(params: Params) -> dict[str, int]:
+def label(params: LabelParams, seed: int, compute: ComputeParams) -> dict[str, int]:
     """Checked, corrected, normalised labels of songs and segments, classes, and the split by artist."""
-    arguments = {
-        "raw": RAW,
-        "segments": SEGMENTS / "segments.parquet",
-        "target": LABELS,
-        "params": params.label,
-        "seed": params.seed,
-    }
-    content = hashes(RAW / "annotations") | hashes(RAW / "metadata") | hashes(SEGMENTS)
-    item = Item("labels", {"files": digest(content)}, arguments, outputs=(LABELS.as_posix(),))
-    done = run("label", [item], params, [params.label.model_dump(), params.seed])
-    songs = pd.read_parquet(LABELS / "songs.parquet", columns=["status", "swapped"])
+    content = hashes(ANNOTATIONS) | hashes(METADATA) | hashes(SEGMENTS)
+    songs = Item("labels", {"files": digest(content)}, {}, outputs=(LABELS.as_posix(),))
+    done = run(label_songs, [songs], compute, params=params, seed=seed)
+    table = pd.read_parquet(SONG_LABELS, columns=["status", "swapped"])
     return {
-        "songs": len(songs),
-        "from cache": len(songs) if done[0].cached else 0,
-        "corrected": int(songs.swapped.sum()),
-        "excluded": int((songs.status != "ok").sum()),
+        "songs": len(table),
+        "from cache": len(table) if done[0].cached else 0,
+        "corrected": int(table.swapped.sum()),
+        "excluded": int((table.status != "ok").sum()),
     }

@@ -1,48 +1,62 @@
-"""spectrogram: data/wav + data/segments -> data/spectrograms, one item a song."""
+"""spectrogram: data/wav + data/segments -> data/spectrograms, one item per song."""
 
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from prefect import flow
+from prefect import flow, task
 
-from flows.run import counts, run
-from tasks import registry
-from tasks.cache import prune
-from tasks.files import digest, remove_temporaries, write_parquet
-from tasks.params import Params
+from flows.engine.content import Content
+from flows.engine.run import counts, run
+from tasks.codec.params import SpectrogramParams
+from tasks.core.files import digest, write_parquet
+from tasks.core.layout import SEGMENT_TABLE, SPECTROGRAM_MANIFEST, SPECTROGRAMS, WAV, WAV_MANIFEST
+from tasks.core.storage import remove_temporaries
+from tasks.execution.buckets import in_pool, process_pool
+from tasks.execution.cache import prune
+from tasks.execution.items import Bucket, Item
+from tasks.execution.params import ComputeParams
+from tasks.spectrogram.render import render_song
 
-WAV, SEGMENTS, SPECTROGRAMS = Path("data/wav"), Path("data/segments"), Path("data/spectrograms")
+
+@task(
+    name="render spectrograms",
+    task_run_name="render spectrograms of {bucket.name}",
+    cache_policy=Content(function=render_song),
+    persist_result=True,
+    result_serializer="json",
+    timeout_seconds=24 * 3600,
+)
+def render_spectrograms(bucket: Bucket, params: SpectrogramParams, seed: int) -> list[dict[str, Any]]:
+    """STFT, mel and power law of every segment of the bucket's songs, as PNG."""
+    return in_pool(
+        bucket, render_song, files=["file"], item_seconds=3600, folder=SPECTROGRAMS, params=params, seed=seed
+    )
 
 
 @flow(name="spectrogram")
-def spectrogram(params: Params) -> dict[str, int]:
+def spectrogram(params: SpectrogramParams, seed: int, compute: ComputeParams) -> dict[str, int]:
     """The pictures of every segment and their manifest."""
     remove_temporaries(SPECTROGRAMS)
-    songs = pd.read_parquet(WAV / "manifest.parquet").set_index("song_id")
-    segments = pd.read_parquet(SEGMENTS / "segments.parquet").sort_values(["song_id", "segment"])
+    songs = pd.read_parquet(WAV_MANIFEST).set_index("song_id")
+    segments = pd.read_parquet(SEGMENT_TABLE).sort_values(["song_id", "segment"])
     items = []
     for song_id, rows in groupby(segments.to_dict("records"), key=itemgetter("song_id")):
         windows = list(rows)
         items.append(
-            registry.Item(
+            Item(
                 f"song {song_id}",
                 {"wav": songs.sha256[song_id], "segments": digest(windows)},
-                {
-                    "wav": WAV / songs.file[song_id],
-                    "segments": windows,
-                    "params": params.spectrogram,
-                    "folder": SPECTROGRAMS,
-                    "seed": params.seed,
-                },
+                {"wav": WAV / songs.file[song_id], "segments": windows},
                 folder=SPECTROGRAMS.as_posix(),
             )
         )
-    with registry.process_pool(params.compute.workers):
-        done = run("spectrogram", items, params, [params.spectrogram.model_dump(), params.seed])
+    with process_pool(compute.workers):
+        done = run(render_spectrograms, items, compute, params=params, seed=seed)
     table = pd.DataFrame([row for one in done for row in one.rows])
     order = ["song_id", "segment", "tile", "augmentation"]
-    write_parquet(SPECTROGRAMS / "manifest.parquet", table.sort_values(order))
-    prune(SPECTROGRAMS, [SPECTROGRAMS / "manifest.parquet", *(Path(f) for one in done for f in one.files)])
+    write_parquet(SPECTROGRAM_MANIFEST, table.sort_values(order))
+    prune(SPECTROGRAMS, [SPECTROGRAM_MANIFEST, *(Path(file) for one in done for file in one.files)])
     return counts(done, pictures=len(table))

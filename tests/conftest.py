@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks import params as parameters
+from tasks import settings as parameters
 from tests import planted
 from tests.repository import Repository
 
 ROOT = Path(__file__).parent.parent
 
 
-FIRST = ("test_pipeline.py", "test_changes.py", "test_orchestration.py")  # long ones, so that no worker waits for them
+FIRST = ("test_pipeline.py", "test_changes.py", "test_orchestration.py")  # long, so no worker waits for them
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,8 +20,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from tasks import cache, pipeline, registry
-from tasks.params import load
+from flows.engine.run import arguments_of
+from tasks.execution import closure
+from tasks.execution.items import Bucket, Done, Item
+from tasks.lineage import pipeline
+from tasks.settings import load
 from tests.repository import Repository
 
 REAL = ("download", "convert", "segment", "label", "spectrogram", "dataset")
@@ -84,17 +87,19 @@ class Rehearsal:
         self.computed: dict[str, list[int]] = {}
         self.made: list[str] = []  # stages of one item that computed it
         patch.chdir(folder)
-        patch.setattr(cache, "__file__", str(folder / "tasks" / "cache.py"))  # the nouns' code is this copy's
-        patch.setattr(registry, "process_pool", lambda workers: nullcontext())
+        patch.setattr(closure, "ROOT", folder)  # whose code decides is this copy's
         for name in REAL:
-            patch.setattr(import_module(f"flows.{name}"), "run", self.run)
+            module = import_module(f"flows.{name}")
+            patch.setattr(module, "run", self.run)
+            if hasattr(module, "process_pool"):
+                patch.setattr(module, "process_pool", lambda workers: nullcontext())
 
     def repro(self, *targets: str) -> tuple[list[str], dict[str, list[int]]]:
         """The stages that ran, in order, and the songs computed, by stage."""
         from dvc.repo import Repo
 
         self.ran, self.computed, self.made = [], {}, []
-        cache.code_digest.cache_clear()
+        closure.code_digest.cache_clear()
         with answering(self), Repo() as repo:
             repo.reproduce(list(targets) or None)
         return self.ran, self.computed
@@ -104,19 +109,21 @@ class Rehearsal:
         name, argument = words[0], words[-1] if len(words) > 1 else None
         label = pipeline.find(pipeline.declared(Path()), name, argument) or name
         self.ran.append(label)
+        self.stage_name = name
         if name in REAL:
-            getattr(import_module(f"flows.{name}"), name).fn(load())
+            flow = getattr(import_module(f"flows.{name}"), name).fn
+            flow(**arguments_of(flow, load(), argument))
         else:
             self.play(label)
 
-    def run(self, name: str, items: list[registry.Item], params: Any, parameters: Any) -> list[registry.Done]:
-        """As `flows.run.run`, in this thread."""
-        bucket = registry.Bucket("all", [registry.keyed(name, item, parameters) for item in items])
-        done = [registry.Done(**values) for values in registry.run_bucket(name, bucket)]
+    def run(self, task: Any, items: list[Item], compute: Any, **parameters: Any) -> list[Done]:
+        """As `flows.engine.run.run`, in this thread."""
+        bucket = Bucket("all", task.cache_policy.keyed(task, items, parameters))
+        done = [Done(**values) for values in task.fn(bucket, **parameters)]
         songs = [int(one.id.removeprefix("song ")) for one in done if one.id.startswith("song ") and not one.cached]
         if songs:
-            self.computed[name] = sorted(songs)
-        self.made += [name for one in done if not one.id.startswith("song ") and not one.cached]
+            self.computed[self.stage_name] = sorted(songs)
+        self.made += [self.stage_name for one in done if not one.id.startswith("song ") and not one.cached]
         return done
 
     def play(self, label: str) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from tasks.experiments import experiment_of
-from tasks.params import PROFILES, load
-from tasks.picture import RIFFUSION, Picture, save
+from tasks.codec.image import RIFFUSION, Picture, save
+from tasks.settings import PROFILES, load
+from tasks.train.params import experiment_of
 
 EMOTIONS = ["happy", "energetic", "tense", "sad", "calm"]
 CENTRES = {

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks import base, export
-from tasks.experiments import ExperimentParams, changed
-from tasks.params import DemoBaseParams, Params, load
-from tasks.stored_pipeline import read_pipeline
+from tasks.base import base
+from tasks.base.params import DemoBaseParams
+from tasks.models import export
+from tasks.models.load import read_pipeline
+from tasks.settings import Params, load
+from tasks.trainer.params import ExperimentParams, changed
 
 ROOT = Path(__file__).parents[1]
 EMOTIONS = ["happy", "sad", "calm"]
@@ -92,7 +94,7 @@ def sizes(**changes: Any) -> DemoBaseParams:
 @cache
 def model() -> Path:
     """An untrained pipeline folder, made once a session."""
-    from tasks.demo_model import build_vae
+    from tasks.base.demo_model import build_vae
 
     folder = Path(mkdtemp()) / "base"
     export.save(base.assemble(build_vae(sizes()).eval(), sizes(), seed=1), folder, "A test.\n", {"name": "a test"})

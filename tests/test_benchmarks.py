@@ -11,7 +11,7 @@ import pytest
 from benchmarks import corpus, load, record, results, watch
 from benchmarks.plain import Plain
 from benchmarks.record import Figure, Report
-from tasks.decoding import decode
+from tasks.audio.decoding import decode
 
 
 def test_a_bar_is_met_from_the_side_it_is_asked_for() -> None:

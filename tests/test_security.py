@@ -21,11 +21,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import annotations, audio, csv_tables, hearing, params, runs, stored_pipeline
-from tasks.entries import remove_corrupt
-from tasks.errors import EmoriffError, InputError, MeasureError, ModelError, ParameterError, shown
-from tasks.files import write_text
+from tasks import settings as params_settings
+from tasks.convert import convert
+from tasks.core import csv_tables
+from tasks.core.errors import EmoriffError, InputError, MeasureError, ModelError, ParameterError
+from tasks.core.files import write_text
+from tasks.core.messages import shown
+from tasks.download import params
+from tasks.evaluate import describe
+from tasks.label import annotations
+from tasks.lineage import records
+from tasks.lineage.cache_repair import remove_corrupt
+from tasks.models import load as stored_pipeline
 from tests import planted
+from tests.flow_tasks import tasks_of_all_flows
 from tests.fuzz.readers import READERS
 from tests.fuzz.worker import outcome_of
 
@@ -73,7 +82,7 @@ def danger(name: str, keywords: dict[str, str]) -> bool:
     if name in ("eval", "exec", "torch.load", "os.system", "os.popen", "yaml.unsafe_load", "yaml.full_load"):
         return True
     if name == "yaml.load" and "Loader" in keywords:
-        return keywords["Loader"] != "Loader"  # tasks.reading: safe, in C where there is libyaml
+        return keywords["Loader"] != "Loader"  # tasks.core.reading: safe, in C where there is libyaml
     if name.endswith("from_pretrained") and "Tokenizer" not in name:
         return keywords.get("use_safetensors") != "True"
     if name == "np.load":
@@ -132,7 +141,7 @@ def read_in_place_of_each(reader, content: bytes) -> None:
 def test_pickled_weights_are_refused(tmp_path, bomb, ending):
     import shutil
 
-    from tasks import hub
+    from tasks.models import hub
     from tests.small_models import model
 
     folder = Path(shutil.copytree(model(), tmp_path / "model"))
@@ -140,7 +149,7 @@ def test_pickled_weights_are_refused(tmp_path, bomb, ending):
         for weights in (folder / part).glob("*.safetensors"):
             weights.unlink()
         (folder / part / f"{'pytorch_model' if part == 'text_encoder' else stem}{ending}").write_bytes(bomb[0])
-    for read in (hub.inspect, stored_pipeline.read_pipeline, hearing.through_vae):
+    for read in (hub.inspect, stored_pipeline.read_pipeline, describe.through_vae):
         with pytest.raises(ModelError):
             read(folder)
 
@@ -148,7 +157,7 @@ def test_pickled_weights_are_refused(tmp_path, bomb, ending):
 def test_pickled_embeddings_are_refused(tmp_path, bomb):
     import torch
 
-    from tasks.embeddings import choose
+    from tasks.evaluate.embeddings import choose
 
     content, fired = bomb
     live = Bomb(fired)
@@ -161,11 +170,10 @@ def test_pickled_embeddings_are_refused(tmp_path, bomb):
 
 
 def test_prefect_keeps_results_as_json():
-    from flows import server
-    from tasks import registry
+    from flows.engine import server
 
     assert server.settings()["PREFECT_RESULTS_DEFAULT_SERIALIZER"] == "json"
-    assert {registry.task(stage).result_serializer for stage in registry.TABLE} == {"json"}
+    assert {task.result_serializer for task in tasks_of_all_flows()} == {"json"}
 
 
 # --- names stay names
@@ -178,13 +186,13 @@ NAMES = [TAG, "=1+1", "$(touch fired)", "`touch fired`", "a;b", "-rf", "a\nb", "
 def test_a_file_that_is_not_named_by_a_number_is_no_song(tmp_path, name):
     (tmp_path / f"{name}.mp3").touch()
     with pytest.raises(InputError) as refusal:
-        audio.song_files(tmp_path)
+        convert.song_files(tmp_path)
     assert str(refusal.value).replace("\n", "").isprintable()
 
 
 def test_an_id_in_any_script_becomes_plain_digits(tmp_path):
     (tmp_path / "\u0663.mp3").touch()
-    assert list(audio.song_files(tmp_path)) == [3]
+    assert list(convert.song_files(tmp_path)) == [3]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "../up", "a/b", "x" * 65, "a.b"])
@@ -192,11 +200,11 @@ def test_the_name_of_an_experiment_is_one_word_of_a_shell(demo_params, name):
     values = demo_params.model_dump()
     values["train"]["experiments"] = {name: {}}
     with pytest.raises(ParameterError, match="experiments"):
-        params.parse(values, "params.yaml")
+        params_settings.parse(values, "params.yaml")
 
 
 def test_a_song_id_on_the_command_line_is_a_number(tmp_path):
-    from tasks.downstream import show_downstream
+    from tasks.lineage.downstream import show_downstream
 
     for text in ("²", "1; ls", "9" * 5000, "../3"):
         with pytest.raises(InputError, match="not a song id"):
@@ -233,9 +241,9 @@ class Elements(html.parser.HTMLParser):
 
 def report_page(root: Path, text: str) -> str:
     """The page of a run all of whose words are `text`."""
-    from tasks.media import Clip, Tick
-    from tasks.report import context, render
-    from tasks.results import load
+    from tasks.report.media import Clip, Tick
+    from tasks.report.report import context, render
+    from tasks.report.results import load
 
     ticks = (Tick(0.0, text),)
     clip = Clip("real", text, "a.png", "a.ogg", 5.0, ticks, ticks, predicted=text, valence=0.5, arousal=0.5)
@@ -275,7 +283,7 @@ def test_names_do_not_become_markup_on_the_page(hostile):
 
 
 def test_nor_in_the_listening_test():
-    from tasks.report import render
+    from tasks.report.report import render
 
     pages = [
         render("listening.html.j2", {"plan": {"test": text, "pairs": [{"emotion": text}], "ratings": [], "suffix": ""}})
@@ -285,7 +293,7 @@ def test_nor_in_the_listening_test():
 
 
 def test_nor_in_a_message_of_the_playground():
-    from tasks.playground import _shown
+    from tasks.apps.playground import _shown
 
     def play():
         raise ModelError("no model", got=TAG)
@@ -311,7 +319,7 @@ def runs_in_a_spreadsheet(cell: str) -> bool:
 
 @pytest.mark.parametrize("artist", FORMULAS)
 def test_an_artist_is_no_formula_and_is_read_back_as_it_was(tmp_path, demo_params, artist):
-    from tasks.folder import take_folder
+    from tasks.download.folder import take_folder
 
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs/1.wav").touch()
@@ -377,7 +385,7 @@ def test_a_playlist_is_not_followed(tmp_path):
         for name, text in lists.items():
             (tmp_path / name).write_text(text)
             with pytest.raises(EmoriffError):
-                audio.decode(tmp_path / name)
+                convert.decode(tmp_path / name)
         assert server.requests == []
 
 
@@ -385,7 +393,7 @@ def test_a_playlist_is_not_followed(tmp_path):
 
 
 def test_servers_are_told_to_listen_on_loopback():
-    from tasks.playground import is_loopback
+    from tasks.apps.playground import is_loopback
 
     words = [
         (path.name, constant.value)
@@ -406,8 +414,8 @@ def test_servers_are_told_to_listen_on_loopback():
 def test_the_server_of_pages_listens_on_loopback(tmp_path, monkeypatch):
     import time
 
-    from flows import serve
-    from tasks.processes import free_port
+    from flows.deploy import serve
+    from tasks.trainer.processes import free_port
 
     monkeypatch.chdir(tmp_path)
     serve.LOCAL.mkdir(parents=True)
@@ -425,7 +433,7 @@ def test_the_server_of_pages_listens_on_loopback(tmp_path, monkeypatch):
 
 def addresses_listened_on(progress) -> dict:
     """What a process of a training run on several listens on, once they have found each other."""
-    from tasks import processes
+    from tasks.trainer import processes
     from tests.small_models import experiment
 
     made, _ = processes.accelerator(experiment(device="cpu", processes=2))
@@ -436,13 +444,13 @@ def addresses_listened_on(progress) -> dict:
 
 @pytest.mark.slow
 def test_processes_that_train_together_meet_on_loopback():
-    from tasks.processes import spread
+    from tasks.trainer.processes import spread
 
     assert spread(addresses_listened_on, (), 2, None) == {"addresses": ["127.0.0.1"]}
 
 
 def test_only_our_own_server_is_taken_from_its_state_file(tmp_path, monkeypatch):
-    from flows import server
+    from flows.engine import server
 
     monkeypatch.setattr(server, "STATE", tmp_path / "server.json")
     for url in ("http://evil.example/api", "http://127.0.0.1:80@evil.example/api", "file:///etc/passwd"):
@@ -471,7 +479,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(demo_params, url):
         source | {"citation": "", "members": {"audio": "*"}, "needs_acknowledgement": False}
     ]
     with pytest.raises(ParameterError, match="netrc") as refusal:
-        params.parse(values, "params.yaml")
+        params_settings.parse(values, "params.yaml")
     assert "planted-password" not in str(refusal.value)
 
 
@@ -488,7 +496,7 @@ def test_a_failed_run_is_recorded_without_secrets(tmp_path, monkeypatch):
     planted.plant(tmp_path)
     (tmp_path / "params.yaml").write_text("seed: 7\n")
     everything = f"https://ann:{planted.REMOTE_PASSWORD}@host/x {' '.join(planted.SECRETS.values())}"
-    with pytest.raises(RuntimeError), runs.recorded(tmp_path, "convert"):
+    with pytest.raises(RuntimeError), records.recorded(tmp_path, "convert"):
         raise RuntimeError(everything)
     written = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert {"runs.jsonl", "openlineage.jsonl"} <= set(written)
@@ -516,11 +524,11 @@ def test_a_revision_is_a_whole_commit(demo_params, revision):
     values = demo_params.model_dump()
     values["base"]["revision"] = revision
     with pytest.raises(ParameterError, match=r"base\.revision"):
-        params.parse(values, "params.yaml")
+        params_settings.parse(values, "params.yaml")
 
 
 def test_every_profile_with_a_hub_repository_pins_its_commit():
-    profiles = [params.load(path) for path in sorted((ROOT / "profiles").glob("*.yaml"))]
+    profiles = [params_settings.load(path) for path in sorted((ROOT / "profiles").glob("*.yaml"))]
     repositories = [one.base for one in profiles if one.base.repository]
     assert repositories
     assert all(re.fullmatch("[0-9a-f]{40}", base.revision or "") for base in repositories)

@@ -1,4 +1,4 @@
-"""What servers do wrong, on loopback: the tricks of tests/test_sources.py, and a kill in the middle of a transfer."""
+"""What servers do wrong, on loopback: the tricks of tests/download/test_sources.py, and a kill in the middle of a transfer."""
 
 import contextlib
 import hashlib
@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tasks import sources
-from tasks.errors import DownloadError
-from tasks.params import DownloadParams, load
+from tasks.core.errors import DownloadError
+from tasks.download import sources
+from tasks.download.params import DownloadParams
+from tasks.settings import load
 from tests import loopback
+from tests.download.test_sources import CONTENT, FINAL, RECOVERED, declared
 from tests.faults.table import Row
 from tests.repository import ROOT, environment
-from tests.test_sources import CONTENT, FINAL, RECOVERED, declared
 
 QUICK = {"backoff_seconds": 0.01, "stall_seconds": 0.4, "retries": 2, "corpus": None}
 KILLED = """

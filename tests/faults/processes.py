@@ -113,7 +113,7 @@ def servers(repository: Path) -> list[psutil.Process]:
             command, folder = process.cmdline(), process.cwd()
         except psutil.Error:
             continue
-        if {"flows.server", "prefect"} & set(command) and Path(folder) == repository:
+        if {"flows.engine.server", "prefect"} & set(command) and Path(folder) == repository:
             found.append(process)
     return found
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import run as flow_run
-from tasks import registry, runs
-from tasks.cache import Cache
-from tasks.errors import CacheError, EmoriffError
-from tasks.files import replacing, write_text
-from tasks.locks import holder, lock
+from flows.engine import run as flow_run
+from tasks.core.errors import CacheError, EmoriffError
+from tasks.core.files import write_text
+from tasks.core.storage import replacing
+from tasks.execution import buckets
+from tasks.execution.cache import Cache
+from tasks.execution.items import Bucket, Item
+from tasks.execution.locks import holder, lock
+from tasks.lineage import records
 from tests.faults.kills import half_written, kills
 from tests.faults.table import Row, message_of, skipped, table
 from tests.faults.undisturbed import STAGES, shared_server, undisturbed
@@ -59,20 +62,20 @@ CHANGES = {  # file -> its new text, what the message names
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_what_changes_under_a_stage_fails_it_and_leaves_nothing_in_the_cache(folder: Path, name: str) -> None:
     text, named = CHANGES[name]
-    with pytest.raises(runs.ChangedError, match=named), flow_run.forgetting(), runs.recorded(folder, "convert"):
+    with pytest.raises(records.ChangedError, match=named), flow_run.forgetting(), records.recorded(folder, "convert"):
         (folder / name).write_text(text)
     assert Cache().get("key") is None
-    assert runs.read(folder)[-1].status == "failed"
+    assert records.read(folder)[-1].status == "failed"
 
 
 def test_an_error_that_a_change_caused_is_told_as_the_change(folder: Path) -> None:
     song = folder / "raw/12.mp3"
-    with pytest.raises(runs.ChangedError, match="raw"), runs.recorded(folder, "convert"):
+    with pytest.raises(records.ChangedError, match="raw"), records.recorded(folder, "convert"):
         song.rename(folder / "gone.mp3").with_name("12.mp3").read_bytes()
 
 
 def test_an_undisturbed_stage_keeps_its_cache_and_its_own_errors(folder: Path) -> None:
-    with pytest.raises(ZeroDivisionError), flow_run.forgetting(), runs.recorded(folder, "convert"):
+    with pytest.raises(ZeroDivisionError), flow_run.forgetting(), records.recorded(folder, "convert"):
         raise ZeroDivisionError
     assert Cache().get("key")
 
@@ -84,20 +87,18 @@ def test_an_output_that_vanishes_before_the_end_fails_the_stage(folder: Path) ->
         flow_run.check_outputs()
 
 
-def test_a_worker_that_hangs_does_not_hold_up_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.TABLE, "convert", registry.Entry("", timeout_seconds=0.1))
+def test_a_worker_that_hangs_does_not_hold_up_the_error() -> None:
     started = time.monotonic()
-    with pytest.raises(EmoriffError, match="takes too long"), registry.process_pool(1):
-        registry.result_of("convert", registry.Item("song 1", {}, {}), registry.POOL[-1].submit(time.sleep, 300))
+    with pytest.raises(EmoriffError, match="takes too long"), buckets.process_pool(1):
+        buckets.result_of("song 1", buckets.POOL[-1].submit(time.sleep, 300), 0.1)
     assert time.monotonic() - started < 100
 
 
 def test_waiting_for_ones_turn_is_not_taking_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.TABLE, "convert", registry.Entry("tests.faults.test_faults:nap", timeout_seconds=2))
-    items = [registry.Item(f"song {number}", {}, {"seconds": 1}) for number in range(4)]
-    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(4) as buckets:
-        monkeypatch.setattr(registry, "POOL", [pool])
-        done = buckets.map(lambda item: list(registry.computed("convert", [item])), items)
+    items = [Item(f"song {number}", {}, {"seconds": 1}) for number in range(4)]
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(4) as waiting:
+        monkeypatch.setattr(buckets, "POOL", [pool])
+        done = waiting.map(lambda item: list(buckets.computed(Bucket("all", [item]), nap, [item], 2, {})), items)
     assert [rows for bucket in done for _, (rows, _) in bucket] == [[{"slept": 1}]] * 4
 
 
@@ -109,7 +110,7 @@ def nap(seconds: int) -> dict[str, int]:
 def test_a_stop_ends_the_living_beside_the_dead() -> None:
     code = """
 import subprocess, time
-from flows.run import stop
+from flows.engine.run import stop
 dead, living = subprocess.Popen(["true"]), subprocess.Popen(["sleep", "300"])  # which holds the output open
 time.sleep(0.5)
 stop()

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from flows.server import answers
+from flows.engine.server import answers
 from tests.faults.network import free_port
 from tests.repository import Repository, environment, overlaid, tiny_params
 

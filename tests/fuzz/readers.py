@@ -51,7 +51,7 @@ LINES = {".jsonl": mutations.json_lines_values}
 
 def demo() -> Any:
     """The demo's parameters."""
-    from tasks.params import load
+    from tasks.settings import load
 
     return load(ROOT / "profiles" / "demo.yaml")
 
@@ -73,8 +73,8 @@ def zips() -> list[Seed]:
 
 def read_zip(folder: Path) -> None:
     """Nothing lies outside, and what was taken fits the archive's own checksums."""
-    from tasks import archives
-    from tasks.params import Source
+    from tasks.download import archives
+    from tasks.download.params import Source
 
     source = Source(
         name="a.zip", urls=["file://a.zip"], size_bytes=None, sha256=None, licence="", citation="",
@@ -147,12 +147,12 @@ def read_audio(folder: Path) -> None:
     """A WAV with finite samples and a row that fits it, or a row with a reason."""
     import soundfile
 
-    from tasks import audio
+    from tasks.convert import convert
 
     params = demo().convert.model_copy(update={"sample_rate_hz": 22050, "min_seconds": 0.1})
-    ((song_id, path),) = audio.song_files(folder).items()
-    row = audio.convert_song(song_id, path, folder / "out", params)
-    assert set(row) == set(audio.COLUMNS)
+    ((song_id, path),) = convert.song_files(folder).items()
+    row = convert.convert_song(song_id, path, folder / "out", params)
+    assert set(row) == set(convert.COLUMNS)
     if row["status"] == "rejected":
         raise Rejected(row["reason"])
     info = soundfile.info(folder / "out" / row["file"])
@@ -168,7 +168,7 @@ class Rejected(Exception):
 @contextmanager
 def without_ffmpeg() -> Any:
     """No other programs on the path: a hundred times faster, and the reasons are our own."""
-    from tasks import decoding
+    from tasks.audio import decoding
 
     with mock.patch.object(decoding, "ffmpeg", return_value=None):
         yield
@@ -182,7 +182,7 @@ def read_audio_alone(folder: Path) -> None:
 
 def read_ogg_pages(folder: Path) -> None:
     """Renumbered pages are as long as before, or a ValueError, as documented."""
-    from tasks.ogg import pages, with_serial
+    from tasks.audio.ogg import pages, with_serial
 
     content = (folder / "7.ogg").read_bytes()
     try:
@@ -225,7 +225,7 @@ def files_of(folder: Path, *endings: str) -> Seed:
 
 def read_annotations(folder: Path) -> None:
     """Ratings on the scale, curves on -1..1, every id once."""
-    from tasks import annotations
+    from tasks.label import annotations
 
     found = annotations.read_folder(folder, 1, 9, 0.9)
     assert found.ratings["song_id"].is_unique
@@ -246,7 +246,7 @@ def label_tables() -> list[Seed]:
 
 def read_label_table(folder: Path) -> None:
     """Labels on DEAM's scale."""
-    from tasks.folder import read_labels
+    from tasks.download.folder import read_labels
 
     found = read_labels(folder / "labels.csv", 1, 9)
     assert found
@@ -255,7 +255,7 @@ def read_label_table(folder: Path) -> None:
 
 def answers() -> list[Seed]:
     """Plan, key and two listeners' answers."""
-    from tasks.listening_answers import COLUMNS
+    from tasks.apps.listening_answers import COLUMNS
 
     key = b"clip,arm,emotion,source,start_seconds\nc1,ours,sad,a.wav,0.0\nc2,base,sad,b.wav,0.0\n"
     rows = [
@@ -276,7 +276,7 @@ def answers() -> list[Seed]:
 
 def read_answers(folder: Path) -> None:
     """A summary in words."""
-    from tasks.listening_answers import read_answers
+    from tasks.apps.listening_answers import read_answers
 
     assert "listener(s)" in read_answers(folder)
 
@@ -288,7 +288,7 @@ def pngs() -> list[Seed]:
     """Mono, three channels, stereo, without tags, with a palette."""
     from PIL import Image
 
-    from tasks.picture import RIFFUSION, Picture, save
+    from tasks.codec.image import RIFFUSION, Picture, save
 
     pixels = (np.arange(32 * 24).reshape(32, 24) % 251).astype(np.uint8)
     params = RIFFUSION.model_copy(update={"n_mels": 32})
@@ -311,8 +311,8 @@ def pngs() -> list[Seed]:
 
 def read_png(folder: Path) -> None:
     """Pixels of eight bits and parameters that can be."""
-    from tasks import pictures
-    from tasks.picture import load
+    from tasks.codec.image import load
+    from tasks.trainer import images
 
     picture = load(folder / "p.png")
     assert picture.pixels.dtype == np.uint8
@@ -320,13 +320,13 @@ def read_png(folder: Path) -> None:
     assert 0 <= picture.max_value < 1e20
     assert picture.columns >= 1
     assert picture.loudness_lufs is None or math.isfinite(picture.loudness_lufs)
-    assert pictures.read_picture(folder / "p.png", 32).shape == (32, 32, 3)
+    assert images.read_picture(folder / "p.png", 32).shape == (32, 32, 3)
 
 
 def read_png_as_sound(folder: Path) -> None:
     """What loads can be decoded to finite samples, or is refused."""
-    from tasks import codec
-    from tasks.params import DecodeParams
+    from tasks.codec import files as codec
+    from tasks.codec.params import DecodeParams
 
     codec.decode_file([folder / "p.png"], folder / "out.wav", DecodeParams(method="pghi", iterations=0), seed=0)
     assert (folder / "out.wav").stat().st_size > 44
@@ -342,10 +342,10 @@ def profiles() -> list[Seed]:
 
 def read_params(folder: Path) -> None:
     """Params that write themselves down and read back the same."""
-    from tasks import params
+    from tasks import settings
 
-    found = params.load(folder / "params.yaml")
-    assert params.parse(found.model_dump(), "again") == found
+    found = settings.load(folder / "params.yaml")
+    assert settings.parse(found.model_dump(), "again") == found
 
 
 # --- the data set
@@ -355,7 +355,7 @@ def datasets() -> list[Seed]:
     """What the dataset stage reads, and a data set as it writes it."""
     import pandas as pd
 
-    from tasks.splits import SPLITS
+    from tasks.label.splits import SPLITS
 
     names = [f"{song:05d}_000_0.png" for song in range(1, 7)]
     base = pd.DataFrame({"song_id": range(1, 7), "segment": 0})
@@ -384,13 +384,14 @@ def parquet(table: Any) -> bytes:
 
 def read_dataset(folder: Path) -> None:
     """metadata.jsonl and dataset.parquet say the same, and nothing else."""
-    from tasks import dataset, pictures
-    from tasks.params import DatasetParams
+    from tasks.dataset import dataset
+    from tasks.dataset.params import DatasetParams
+    from tasks.trainer import images
 
     params = DatasetParams(resolution=32, min_images_per_class=1)
     target = folder / "dataset"
     dataset.write_dataset(folder / "spectrograms", folder / "labels", folder / "raw/sources.json", target, params)
-    table = pictures.read_table(target)
+    table = images.read_table(target)
     lines = [line for path in target.glob("*/metadata.jsonl") for line in path.read_text().splitlines()]
     assert len(lines) == len(table)
     assert all((target / json.loads(line)["split"] / json.loads(line)["file_name"]).is_file() for line in lines)
@@ -408,7 +409,8 @@ def model_folders() -> list[Seed]:
 
 def read_model(folder: Path) -> None:
     """A pipeline that loads, as adopted from elsewhere and as sampled from."""
-    from tasks import diffusion, hub
+    from tasks.generate import diffusion
+    from tasks.models import hub
 
     hub.inspect(folder)
     assert diffusion.load_pipeline(folder).pipeline.unet is not None
@@ -430,7 +432,7 @@ def indexes() -> list[Seed]:
 
 def read_index(folder: Path) -> None:
     """An index that names what we know."""
-    from tasks import hub
+    from tasks.models import hub
 
     assert "StableDiffusion" in hub.inspect(folder)["_class_name"]
 
@@ -452,7 +454,7 @@ def checkpoints() -> list[Seed]:
 
 def read_checkpoint(folder: Path) -> None:
     """The newest whole checkpoint, or none; never a torn one."""
-    from tasks import checkpoints
+    from tasks.trainer import checkpoints
 
     found = checkpoints.latest(folder, "f")
     if found is None:
@@ -471,7 +473,7 @@ def cached_latents() -> list[Seed]:
 
 def read_cached_latents(folder: Path) -> None:
     """Latents of the shape that they are to have, or nothing."""
-    from tasks.latents import read_cached
+    from tasks.trainer.latents import read_cached
 
     found = read_cached(folder / "latents.safetensors")
     if found is None:
@@ -496,7 +498,7 @@ def vectors() -> list[Seed]:
 
 def read_vectors(folder: Path) -> None:
     """A vector for each key."""
-    from tasks.embeddings import choose
+    from tasks.evaluate.embeddings import choose
 
     table = choose(str(folder / "v.npz")).table()  # type: ignore[attr-defined]
     assert all(isinstance(key, str) and vector.ndim == 1 for key, vector in table.items())
@@ -509,8 +511,8 @@ def histories() -> list[Seed]:
     """dvc.yaml, dvc.lock, params.yaml and the records of two runs."""
     from dataclasses import asdict
 
-    from tasks.machine import Environment, GitState
-    from tasks.runs import Run
+    from tasks.lineage.machine import Environment, GitState
+    from tasks.lineage.record import Run
 
     run = Run(
         id="0f" * 16, stage="convert", status="complete", started="2026-01-01T00:00:00.000+00:00",
@@ -576,9 +578,10 @@ stages:
 
 def read_history(folder: Path) -> None:
     """A tree, and what was made from a song."""
-    from tasks import pipeline
-    from tasks.lineage import show, trace
-    from tasks.lineage_tree import tree
+    from tasks.lineage import pipeline
+    from tasks.lineage.show import show
+    from tasks.lineage.trace import trace
+    from tasks.lineage.tree import tree
 
     pipeline.declared(folder)
     found = trace(folder, folder / "data/wav/12.wav")
@@ -592,7 +595,7 @@ def read_history(folder: Path) -> None:
 
 def caches() -> list[Seed]:
     """A cache with a record and a file's state."""
-    from tasks.cache import Cache, Record
+    from tasks.execution.cache import Cache, Record
 
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(Path(folder))
@@ -607,7 +610,7 @@ def caches() -> list[Seed]:
 
 def read_cache(folder: Path) -> None:
     """The record as it was put, or a miss; never another one of another form."""
-    from tasks.cache import Cache
+    from tasks.execution.cache import Cache
 
     cache = Cache(folder)
     record = cache.get("k")
@@ -638,12 +641,14 @@ def notes() -> list[Seed]:
 
 def read_notes(folder: Path) -> None:
     """Each is of its form, or as if it were not there."""
-    from flows import server
-    from tasks import delivery, locks, sources, transfer
-    from tasks.params import Source
+    from flows.engine import server
+    from tasks.download import http, sources
+    from tasks.download.params import Source
+    from tasks.execution import locks
+    from tasks.lineage import openlineage_spool
 
     partial = folder / "a.zip.partial"
-    note = transfer.read_note(partial, "http://x/a.zip")
+    note = http.read_note(partial, "http://x/a.zip")
     assert note is None or isinstance(note.total_bytes, int | None)
     source = Source(
         name="a.zip", urls=[f"file://{folder}/a.zip"], size_bytes=None, sha256=None, licence="", citation="",
@@ -660,7 +665,7 @@ def read_notes(folder: Path) -> None:
     server.STATE = folder / "server.json"
     state = server.read_state()
     assert state is None or (isinstance(state["url"], str) and all(isinstance(pid, int) for pid in state["pids"]))
-    delivery.empty(folder / "spool", Keeping)
+    openlineage_spool.empty(folder / "spool", Keeping)
     assert not list((folder / "spool").glob("*.json"))
 
 
@@ -685,8 +690,8 @@ def results() -> list[Seed]:
 
 def read_results(folder: Path) -> None:
     """The page's tables."""
-    from tasks import report
-    from tasks.results import load
+    from tasks.report import report
+    from tasks.report.results import load
 
     assert report.context(load(folder))["emotions"]
 
@@ -709,13 +714,14 @@ def sidecars() -> list[Seed]:
 
 def read_sidecars(folder: Path) -> None:
     """Each is a mapping, or refused."""
-    from tasks import crate, finishing, latents, song_facts
+    from tasks.lineage import crate, song_facts
+    from tasks.trainer import finish, latents
 
     for name in ("data/generated/ours/sad_0001.png", "models/ours/unet/x.safetensors"):
         assert isinstance(song_facts.row_of_file(folder, name), dict)
     assert isinstance(song_facts.corrections(folder), dict)
     assert isinstance(crate.licences(folder), str)
-    assert isinstance(finishing.base_facts(folder / "models/base"), dict)
+    assert isinstance(finish.base_facts(folder / "models/base"), dict)
     assert latents.vae_key(folder / "models/base/vae")
 
 

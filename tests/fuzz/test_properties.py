@@ -9,11 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tasks import params, pipeline, reading, runs, sources
-from tasks.csv_tables import header, number, rows_of, song_id_of
-from tasks.errors import EmoriffError, InputError, ParameterError
-from tasks.picture import TAGS, load
-from tasks.results import measures_of
+from tasks import settings as params
+from tasks.codec.image import TAGS, load
+from tasks.core import reading
+from tasks.core.csv_tables import header, number, rows_of, song_id_of
+from tasks.core.errors import EmoriffError, InputError, ParameterError
+from tasks.download import sources
+from tasks.lineage import pipeline, records
+from tasks.report.results import measures_of
 from tests.fuzz.readers import demo, histories
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
@@ -71,14 +74,14 @@ def test_a_dvc_lock_is_stages_or_refused(value):
 @few
 @given(st.text() | VALUES.map(json.dumps))
 def test_a_line_is_a_record_or_nothing(line):
-    assert runs.parse(line) is None
+    assert records.parse(line) is None
 
 
 @few
 @given(st.sampled_from(sorted(json.loads(histories()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0]))), VALUES)
 def test_a_record_with_another_value_has_sound_types(key, value):
     line = json.loads(histories()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0])
-    run = runs.parse(json.dumps(line | {key: value}))
+    run = records.parse(json.dumps(line | {key: value}))
     assert run is None or (isinstance(run.stage, str) and isinstance(run.parameters, dict))
 
 

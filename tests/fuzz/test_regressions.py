@@ -13,34 +13,22 @@ import pytest
 import soundfile
 from PIL import Image, PngImagePlugin
 
-from tasks import (
-    annotations,
-    archives,
-    cache,
-    changes,
-    checkpoints,
-    codec,
-    conditioning,
-    decoding,
-    delivery,
-    embeddings,
-    hub,
-    latents,
-    listening_answers,
-    locks,
-    ogg,
-    params,
-    picture,
-    pipeline,
-    reading,
-    report,
-    results,
-    runs,
-    sources,
-    transfer,
-)
-from tasks.csv_tables import rows_of
-from tasks.errors import AudioError, InputError, MeasureError, ModelError, ParameterError, PictureError
+from tasks import settings
+from tasks.apps import listening_answers
+from tasks.audio import decoding, ogg
+from tasks.codec import files as codec
+from tasks.codec import image
+from tasks.core import reading
+from tasks.core.csv_tables import rows_of
+from tasks.core.errors import AudioError, InputError, MeasureError, ModelError, ParameterError, PictureError
+from tasks.download import archives, http, sources
+from tasks.evaluate import embeddings
+from tasks.execution import cache, locks
+from tasks.label import annotations
+from tasks.lineage import changes, openlineage_spool, pipeline, records
+from tasks.models import emotion_embedding, hub
+from tasks.report import report, results
+from tasks.trainer import checkpoints, latents
 from tests.fuzz.readers import answers, demo, indexes, lay, read_zip, reader, zips
 
 
@@ -163,14 +151,14 @@ def laughs(levels: int) -> str:
 def test_parameters_that_are_no_parameters(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParameterError) as refusal:
-        params.load(tmp_path / "params.yaml")
+        settings.load(tmp_path / "params.yaml")
     assert len(str(refusal.value)) < 10_000
 
 
 def test_parameters_in_another_encoding(tmp_path):
     (tmp_path / "params.yaml").write_bytes(b"profile: caf\xe9\n")
     with pytest.raises(ParameterError, match="UTF-8"):
-        params.load(tmp_path / "params.yaml")
+        settings.load(tmp_path / "params.yaml")
 
 
 def test_references_are_fine_as_long_as_they_are_few():
@@ -208,12 +196,12 @@ def test_a_remembered_hash_that_is_none_is_taken_again(tmp_path):
 
 @pytest.mark.parametrize("line", ["[]", "3", '"x"', "null", "{}", "[" * 100_000, '{"git": [], "environment": {}}'])
 def test_a_line_of_another_form_is_no_record(line):
-    assert runs.parse(line) is None
+    assert records.parse(line) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"": 3}', b'{"": ["x"]}', b"\xff", b"[" * 100_000])
 def test_songs_of_another_form_are_not_known(content):
-    assert runs.parsed_songs(content) is None
+    assert records.parsed_songs(content) is None
 
 
 @pytest.mark.parametrize(
@@ -231,8 +219,8 @@ def test_a_hash_is_no_path(tmp_path, md5):
     with pytest.raises(InputError, match="no hash"):
         pipeline.parse_lock(lock)
     line = json.loads(reader("lineage, dvc.lock").seeds()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0])
-    assert runs.parse(json.dumps(line)) is not None
-    assert runs.parse(json.dumps(line | {"code": {"tasks/audio.py": md5}})) is None
+    assert records.parse(json.dumps(line)) is not None
+    assert records.parse(json.dumps(line | {"code": {"tasks/audio.py": md5}})) is None
 
 
 @pytest.mark.parametrize("text", ["- x", "stages: 3", "stages: {a: {}}", "stages: {a: {foreach: 3, do: {}}}"])
@@ -255,7 +243,7 @@ def png(path: Path, text: str | None = None, size: tuple[int, int] = (20, 10), *
     """A grey picture with a text of ours, and tags by number (t11010=...)."""
     info, exif = PngImagePlugin.PngInfo(), Image.Exif()
     if text is not None:
-        info.add_text(picture.TEXT_KEY, text)
+        info.add_text(image.TEXT_KEY, text)
     for name, value in tags.items():
         exif[int(name[1:])] = value
     Image.new("L", size, 100).save(path, pnginfo=info, exif=exif)
@@ -271,7 +259,7 @@ def png(path: Path, text: str | None = None, size: tuple[int, int] = (20, 10), *
 )
 def test_a_picture_with_another_text(tmp_path, text):
     with pytest.raises(PictureError):
-        picture.load(png(tmp_path / "p.png", text))
+        image.load(png(tmp_path / "p.png", text))
 
 
 def test_a_picture_whose_tag_is_cut_off(tmp_path):
@@ -281,7 +269,7 @@ def test_a_picture_whose_tag_is_cut_off(tmp_path):
     far = content[:double] + struct.pack(">I", 60_000) + content[double + 4 :]
     (tmp_path / "p.png").write_bytes(reader("PNG with EXIF").repair(far))
     with pytest.raises(PictureError, match=r"Truncated|larger than file"):
-        picture.load(tmp_path / "p.png")
+        image.load(tmp_path / "p.png")
 
 
 def test_a_picture_of_one_column_is_no_sound(tmp_path):
@@ -295,13 +283,13 @@ def test_a_picture_that_announces_what_it_cannot_hold(tmp_path):
     huge = content[:16] + struct.pack(">II", 9000, 9000) + content[24:]
     (tmp_path / "p.png").write_bytes(reader("PNG with EXIF").repair(huge))
     with pytest.raises(PictureError, match="announces 9000 x 9000"):
-        picture.load(tmp_path / "p.png")
+        image.load(tmp_path / "p.png")
 
 
 def test_a_picture_of_a_format_that_runs_programs(tmp_path):
     (tmp_path / "p.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
     with pytest.raises(PictureError, match="not a readable picture"):
-        picture.load(tmp_path / "p.png")
+        image.load(tmp_path / "p.png")
 
 
 def npz(**arrays: np.ndarray) -> bytes:
@@ -331,14 +319,14 @@ def test_damaged_tensors(tmp_path):
     assert latents.read_cached(tmp_path / "latents.safetensors") is None
     assert checkpoints.latest(tmp_path, "f") is None
     with pytest.raises(ModelError, match="does not fit"):
-        conditioning.attach(None, tmp_path)
+        emotion_embedding.attach(None, tmp_path)
 
 
 def test_a_spool_is_not_blocked_by_what_is_no_event(tmp_path):
     sent = []
     (tmp_path / "0001-1.json").write_text("{")
     (tmp_path / "0002-1.json").write_text('{"a": 1}')
-    delivery.empty(tmp_path, lambda: type("Kept", (), {"emit": lambda self, event: sent.append(event)})())
+    openlineage_spool.empty(tmp_path, lambda: type("Kept", (), {"emit": lambda self, event: sent.append(event)})())
     assert sent == [{"a": 1}]
     assert [path.name for path in tmp_path.glob("*.refused")] == ["0001-1.refused"]
 
@@ -350,7 +338,7 @@ def test_notes_of_another_form_are_as_if_they_were_not_there(tmp_path):
     (tmp_path / "run.lock").write_text('["x"]')
     assert sources.sums_in(tmp_path / "SHA256SUMS") == {}
     assert sources.read_received(tmp_path / "a.zip") == {}
-    assert transfer.read_note(tmp_path / "a.zip.partial", "http://x") is None
+    assert http.read_note(tmp_path / "a.zip.partial", "http://x") is None
     assert locks.holder(tmp_path / "run.lock") == "a process that has not said its name yet"
 
 
@@ -379,7 +367,7 @@ def test_a_model_that_says_something_else_of_itself(tmp_path, text):
 
 
 def test_the_page_of_a_folder_of_ones_own_has_a_source_without_a_hash(tmp_path):
-    source = {"name": "folder", "licence": "the user's own files", "citation": ""}  # as tasks.folder writes it
+    source = {"name": "folder", "licence": "the user's own files", "citation": ""}  # as tasks.download.folder writes it
     lay({"data/raw/sources.json": json.dumps({"sources": [source]}).encode()}, tmp_path)
     values = report.context(results.load(tmp_path)) | {"rows": {}, "profile": "folder"}
     page = report.render("report.html.j2", values)

@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import EmoriffError
+from tasks.core.errors import EmoriffError
 from tests.fuzz.readers import Reader, Rejected, damaged, lay, reader
 
 CPU_SECONDS, WALL_SECONDS = 20.0, 180.0  # an input takes milliseconds; the machine may be busy

@@ -1,0 +1,242 @@
+"""What listeners said: answers (CSV) + key -> **wins, means, agreement**.
+
+Intervals are bootstrap percentiles over listeners, because one person's answers resemble each other; with fewer
+than MIN_LISTENERS they are over single answers, and the text says so.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.core.errors import InputError
+from tasks.core.files import seed_from
+from tasks.core.reading import json_of
+
+COLUMNS = ("test", "listener", "order", "kind", "emotion", "clip", "other", "scale", "answer", "seconds")
+SCALES = ("valence", "arousal", "quality")  # each 1 to 9
+PAIR, RATING = "pair", "rating"
+MIN_LISTENERS = 5
+N_DRAWS = 2000
+LEVELS = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its interval over n answers."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """`0.62 (0.51 to 0.72, n = 40)`."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The test's result; tables are keyed by arm, then by what was compared or rated."""
+
+    n_listeners: int
+    over_listeners: bool
+    wins: dict[str, Mean]
+    duels: dict[tuple[str, str], Mean]  # share of the first arm's wins over the second
+    ratings: dict[str, dict[str, Mean]]
+    agreement: dict[str, float]
+
+
+def read_answers(folder: Path) -> str:
+    """The summary of the answers in `folder`/answers (made by `make`), as text for a person.
+
+    Raises:
+        InputError: no answers, or answers that are not of this test.
+    """
+    return as_text(summarise(read(folder)))
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """All answers with the arms they are about: columns of COLUMNS, `arm`, and for pairs `other_arm`.
+
+    A file given twice counts once; of two answers of one listener to one question the later file's counts.
+    """
+    test, key = _test_of(folder), _key_of(folder)
+    files = sorted((folder / "answers").glob("*.csv"))
+    if not files:
+        raise InputError(
+            "no answers yet",
+            where=folder / "answers",
+            expected="the CSV files that listeners saved",
+            todo="give the folder test/ to listeners and put what they send into answers/",
+        )
+    table = pd.concat([_read_file(file, test, key) for file in files], ignore_index=True)
+    clips = [frozenset(pair) for pair in zip(table["clip"], table.other, strict=True)]  # whichever is on the left
+    again = table[["listener", "kind", "scale"]].assign(clips=clips).duplicated(keep="last")
+    table = table[~again].reset_index(drop=True)
+    arms = key["arm"]
+    return table.assign(arm=table["clip"].map(arms), other_arm=table.other.map(arms))
+
+
+def _test_of(folder: Path) -> str:
+    if not (folder / "plan.json").is_file():
+        raise InputError(
+            "not the folder of a listening test",
+            where=folder,
+            expected="plan.json, key.csv and answers/",
+            todo="`emoriff listening-test FOLDER` makes one",
+        )
+    return str(json_of(folder / "plan.json").get("test"))
+
+
+def _key_of(folder: Path) -> pd.DataFrame:
+    """The arm of each clip.
+
+    Raises:
+        InputError: no such file, other columns, or a clip twice.
+    """
+    file = folder / "key.csv"
+    key = _table(file)
+    if not {"clip", "arm"} <= set(key.columns) or not key["clip"].is_unique:
+        got = f"the columns {', '.join(key.columns)}"
+        raise InputError("not the key of this test", where=file, expected="a row for each clip, with its arm", got=got)
+    return key.set_index("clip")
+
+
+def _table(file: Path) -> pd.DataFrame:
+    """A CSV file as text."""
+    try:
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, LookupError, OverflowError) as error:  # pandas' own errors are some of these
+        raise InputError("cannot be read", where=file, expected="a CSV saved by the page", got=error) from error
+
+
+def _read_file(file: Path, test: str, key: pd.DataFrame) -> pd.DataFrame:
+    """One listener's answers, checked.
+
+    Raises:
+        InputError: other columns, another test, an unknown clip, an answer off the scale.
+    """
+    table = _table(file)
+    if list(table.columns) != list(COLUMNS):
+        raise InputError("other columns", where=file, expected=", ".join(COLUMNS), got=", ".join(table.columns))
+    if set(table.test) - {test}:
+        raise InputError("answers of another test", where=file, expected=test, got=", ".join(sorted(set(table.test))))
+    unknown = (set(table["clip"]) | set(table.other) - {""}) - set(key.index)
+    if unknown:
+        raise InputError("clips that the key does not know", where=file, got=", ".join(sorted(unknown)))
+    _check_values(table, file)
+    return table
+
+
+def _check_values(table: pd.DataFrame, file: Path) -> None:
+    rated = table[table.kind == RATING]
+    wrong = [answer for answer in rated.answer if answer not in set("123456789")]
+    wrong += [row.scale for row in rated.itertuples() if row.scale not in SCALES or row.other or not row.clip]
+    duels = table[table.kind == PAIR]
+    wrong += [row.answer for row in duels.itertuples() if row.answer not in (row.clip, row.other)]
+    wrong += [row.scale for row in duels.itertuples() if row.scale or not row.clip or not row.other]
+    wrong += sorted(set(table.kind) - {PAIR, RATING})
+    if wrong:
+        expected = "1 to 9 for ratings, one of the two clips for pairs"
+        raise InputError("answers that cannot be", where=file, expected=expected, got=", ".join(map(repr, wrong[:5])))
+
+
+def summarise(answers: pd.DataFrame) -> Summary:
+    """Wins, duels, mean ratings and agreement of `read`'s table."""
+    n_listeners = answers.listener.nunique()
+    over_listeners = n_listeners >= MIN_LISTENERS
+    duels, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
+    first = _sides(duels)
+
+    def mean_of(values: pd.Series, listeners: pd.Series, *purpose: str) -> Mean:
+        return bootstrap(values, listeners if over_listeners else range(len(values)), *purpose)
+
+    return Summary(
+        n_listeners,
+        over_listeners,
+        {arm: mean_of(part.won, part.listener, "wins", arm) for arm, part in first.groupby("arm")},
+        {
+            (str(arm), str(other)): mean_of(part.won, part.listener, "duel", str(arm), str(other))
+            for (arm, other), part in first.groupby(["arm", "other_arm"])
+            if str(arm) < str(other)
+        },
+        {
+            str(arm): {
+                str(scale): mean_of(values.answer.astype(float), values.listener, str(arm), str(scale))
+                for scale, values in part.groupby("scale")
+            }
+            for arm, part in rated.groupby("arm")
+        },
+        {scale: krippendorff_alpha(_matrix(rated[rated.scale == scale])) for scale in SCALES},
+    )
+
+
+def _sides(duels: pd.DataFrame) -> pd.DataFrame:
+    """Each duel seen from both arms: arm, other_arm, listener, won (1 or 0)."""
+    won = (duels.answer == duels["clip"]).astype(float)
+    one = pd.DataFrame({"arm": duels.arm, "other_arm": duels.other_arm, "listener": duels.listener, "won": won})
+    return pd.concat([one, one.assign(arm=one.other_arm, other_arm=one.arm, won=1 - one.won)], ignore_index=True)
+
+
+def _matrix(rated: pd.DataFrame) -> np.ndarray:
+    """Ratings [listeners, clips], NaN where there is none."""
+    return (
+        rated.assign(answer=rated.answer.astype(float))
+        .pivot(index="listener", columns="clip", values="answer")
+        .to_numpy()
+    )
+
+
+def bootstrap(values: Iterable[float], clusters: Iterable[object], *purpose: str) -> Mean:
+    """Mean with its 95 % interval; whole clusters are drawn with replacement, seeded by `purpose`."""
+    table = (
+        pd.DataFrame({"value": list(values), "cluster": list(clusters)}).groupby("cluster").value.agg(["sum", "count"])
+    )
+    generator = np.random.default_rng(seed_from(0, "listening", *purpose))
+    weights = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=N_DRAWS)
+    means = (weights @ table["sum"].to_numpy()) / (weights @ table["count"].to_numpy())
+    low, high = np.percentile(means, LEVELS)
+    n_values = int(table["count"].sum())
+    return Mean(float(table["sum"].sum() / n_values), float(low), float(high), n_values)
+
+
+def krippendorff_alpha(ratings: np.ndarray) -> float:
+    """Krippendorff's alpha for interval data (2004) of [raters, units], NaN where missing.
+
+    1: full agreement, 0: as by chance, below: worse. NaN where nothing was rated twice or nothing varies.
+    """
+    units = ratings[:, (~np.isnan(ratings)).sum(axis=0) >= 2] if ratings.size else np.empty((0, 0))
+    if units.size == 0:
+        return float("nan")
+    observed = sum(_squares(column) / (len(column) - 1) for column in (c[~np.isnan(c)] for c in units.T))
+    every = units[~np.isnan(units)]
+    expected = _squares(every) / (len(every) - 1)
+    return float(1 - observed / expected) if expected > 0 else float("nan")
+
+
+def _squares(values: np.ndarray) -> float:
+    """Sum of squared differences over all ordered pairs."""
+    return float(2 * len(values) * ((values - values.mean()) ** 2).sum())
+
+
+def as_text(summary: Summary) -> str:
+    """The summary for a terminal."""
+    basis = "listeners" if summary.over_listeners else f"answers (fewer than {MIN_LISTENERS} listeners: too narrow)"
+    lines = [f"{summary.n_listeners} listener(s); 95 % intervals over {basis}", ""]
+    lines += ["Preferred as the better match of the emotion (share of its pairs)"]
+    lines += [f"  {arm:<12} {summary.wins[arm]}" for arm in _best_first(summary.wins)]
+    lines += ["", "Pair by pair (share won by the first)"]
+    lines += [f"  {f'{arm} : {other}':<18} {mean}" for (arm, other), mean in sorted(summary.duels.items())]
+    for scale in SCALES:
+        lines += ["", f"{scale.capitalize()} (1 to 9)"]
+        lines += [f"  {arm:<12} {found[scale]}" for arm, found in sorted(summary.ratings.items()) if scale in found]
+    lines += ["", "Agreement of listeners (Krippendorff's alpha, interval data; 1 full, 0 chance)"]
+    lines += [f"  {scale:<12} {alpha:.2f}" for scale, alpha in summary.agreement.items()]
+    return "\n".join(lines)
+
+
+def _best_first(wins: dict[str, Mean]) -> list[str]:
+    return sorted(wins, key=lambda arm: (-wins[arm].value, arm))

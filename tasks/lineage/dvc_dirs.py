@@ -1,0 +1,106 @@
+"""What a folder held, by its DVC hash: `abc.dir` -> **relative name -> MD5** -> songs.
+
+DVC keeps the listing of every folder it has ever stored in its cache, addressed by the folder's hash, and
+our file names begin with the song's id; so songs can be followed into versions that are long overwritten.
+"""
+
+import hashlib
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from tasks.core.layout import LOCAL
+from tasks.execution.cache import Cache, dvc_cache
+from tasks.lineage.pipeline import hash_of
+
+SONG = re.compile(r"(\d+)(?=[_.-]|$)")
+KEPT = LOCAL / "lineage" / "objects"  # listings of folders that no stage makes, which DVC does not store
+
+
+def folder_md5(files: dict[str, str]) -> str:
+    """The hash that DVC gives to a folder with these files (relative name -> MD5), ending in `.dir`."""
+    return hashlib.md5(listing_bytes(files)).hexdigest() + ".dir"
+
+
+def listing_bytes(files: dict[str, str]) -> bytes:
+    """The listing of a folder as DVC stores it."""
+    entries = [{"md5": files[name], "relpath": name} for name in sorted(files)]
+    return json.dumps(entries, sort_keys=True).encode()
+
+
+def sources_now(root: Path, path: str) -> dict[str, str]:
+    """File -> MD5 of a source file, or of the files of a package, as they stand; {} where there is none."""
+    cache = Cache(root / LOCAL)
+    if (root / path).is_dir():
+        return {f"{path}/{name}": md5 for name, md5 in cache.md5_of_folder(root / path).items()}
+    return {path: cache.md5(root / path)} if (root / path).is_file() else {}
+
+
+def source_md5(path: str, found: dict[str, str]) -> str:
+    """DVC's hash of a source file or package with these files (file -> MD5)."""
+    if found.keys() == {path}:
+        return found[path]
+    return folder_md5({name.removeprefix(f"{path}/"): md5 for name, md5 in found.items()})
+
+
+def stored(root: Path, md5: str) -> Path:
+    """Where DVC's cache keeps the content with this hash."""
+    return cache_of(root.absolute()) / md5[:2] / md5[2:]
+
+
+@lru_cache
+def cache_of(root: Path) -> Path:
+    """DVC's cache of a repository: its configuration is read once."""
+    return dvc_cache(root)
+
+
+@lru_cache(maxsize=64)
+def listing(root: Path, md5: str) -> dict[str, str] | None:
+    """Relative name -> MD5 of a folder version; None when this machine's cache does not have it."""
+    content = listing_content(root, md5)
+    if content is None:
+        return None
+    try:
+        return {str(entry["relpath"]): hash_of(entry["md5"]) for entry in json.loads(content)}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def listing_content(root: Path, md5: str) -> bytes | None:
+    """The bytes of a listing that is whole (it has its hash); None where no place has one."""
+    for path in (stored(root, md5), root / KEPT / md5) if md5.endswith(".dir") else ():
+        if path.is_file():
+            content = path.read_bytes()
+            if hashlib.md5(content).hexdigest() == md5.removesuffix(".dir"):
+                return content
+    return None
+
+
+@lru_cache(maxsize=4096)
+def names_of_song(root: Path, md5: str, song: int) -> tuple[str, ...] | None:
+    """A song's files in a folder version; None when its listing is not here, or its names carry no songs.
+
+    The bytes are searched, not parsed: all versions of a large data set are looked at for one answer.
+    """
+    content = listing_content(root, md5)
+    if content is None or not re.search(rb'["/]\d+(?:[_-][^"/]*)?\.(?!csv")[^"/]*"', content):
+        return None
+    found = re.findall(rb'"relpath": "((?:[^"]*/)?0*%d[_.-][^"/]*)"' % song, content)
+    return tuple(sorted(name for name in (json.loads(b'"%b"' % name) for name in found) if song_of(name) == song))
+
+
+def song_of(name: str) -> int | None:
+    """The song id at the start of a file's name (00012_003_0.png, 12.wav), or None."""
+    found = SONG.match(name[name.rfind("/") + 1 :])
+    return int(found[1]) if found and not name.endswith(".csv") else None
+
+
+def songs_by_part(names: list[str]) -> dict[str, list[int]]:
+    """Sorted song ids of file names by first folder ("train", "audio"), "" for names without one."""
+    found: dict[str, set[int]] = {}
+    for name in names:
+        song = song_of(name)
+        if song is not None:
+            found.setdefault(name.split("/")[0] if "/" in name else "", set()).add(song)
+    return {part: sorted(found[part]) for part in sorted(found)}

@@ -1,0 +1,72 @@
+"""`emoriff why` in words: **verdicts** -> lines for a person, or JSON for a program."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from tasks.lineage.changes import listed
+from tasks.lineage.why import Reason, Verdict, why
+
+SHOWN_LINES = 4  # of a reason, without --stage
+
+
+def explain(root: Path, stage: str | None, as_json: bool) -> str:
+    """What `emoriff why` prints: the stages that would run, each with its causes."""
+    verdicts = why(root, stage)
+    if as_json:
+        told = [asdict(one) | {"songs": one.songs, "computes": one.computes} for one in verdicts]
+        return json.dumps(told, indent=1)
+    lines = [summary(verdicts)]
+    for one in (one for one in verdicts if one.computes):
+        lines += ["", f"{one.stage}{work(one)}"]
+        for reason in one.reasons:
+            lines += reason_lines(reason, None if stage else SHOWN_LINES)
+    idle = [one for one in verdicts if one.runs and not one.computes]
+    if idle:
+        lines += ["", f"from the cache, since nothing here decides a result: {', '.join(one.stage for one in idle)}"]
+        for reason in dict.fromkeys(reason for one in idle for reason in one.reasons if reason.kind != "before"):
+            lines += reason_lines(reason, None if stage else SHOWN_LINES)
+    return "\n".join(lines)
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """One line: how many stages would run, of themselves and as a consequence, and how many compute nothing."""
+    certain = sum(one.certain and one.computes for one in verdicts)
+    following = sum(one.runs and not one.certain and one.computes for one in verdicts)
+    idle = sum(one.runs and not one.computes for one in verdicts)
+    if not certain and not following:
+        if idle:
+            return f"Nothing would be computed: {idle} of {len(verdicts)} stages find all they need in the cache."
+        return f"Nothing would run: {len(verdicts)} of {len(verdicts)} stages are up to date."
+    text = f"{certain} of {len(verdicts)} stages would run"
+    text += f", {following} more if those change what they make" if following else ""
+    return text + (f"; {idle} find all they need in the cache." if idle else ".")
+
+
+def work(one: Verdict) -> str:
+    """How much of a stage's work there is."""
+    if one.n_songs is None:
+        return ""
+    return f": all {one.n_songs} songs" if one.songs is None else f": {listed(one.songs)} of {one.n_songs}"
+
+
+def reason_lines(reason: Reason, shown: int | None) -> list[str]:
+    """A reason in words, with at most `shown` details."""
+    words = {
+        "new": "",
+        "command": "the command changed: ",
+        "parameter": "parameter ",
+        "code": "code ",
+        "data": "input ",
+        "output": "output ",
+        "always": "",
+        "before": "because of ",
+    }
+    head = f"  {words[reason.kind]}{reason.what}"
+    if not reason.lines:
+        return [head]
+    if len(reason.lines) == 1:
+        return [f"{head}: {reason.lines[0]}"]
+    details = reason.lines[:shown]
+    more = len(reason.lines) - len(details)
+    return [head, *(f"    {line}" for line in details), *([f"    and {more} more (--stage shows all)"] if more else [])]

@@ -1,0 +1,106 @@
+"""The one typed home of every knob: params.yaml -> **Params**.
+
+The code has no second default: what params.yaml (written from profiles/ by `emoriff use`) does not say is
+an error. Units stand in the names or in the field's description. Paths are relative to the repository.
+"""
+
+import reprlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from tasks.base.params import BaseParams
+from tasks.codec.params import SpectrogramParams
+from tasks.convert.params import ConvertParams
+from tasks.core.errors import InputError, ParameterError
+from tasks.core.messages import without_secrets
+from tasks.core.params_base import Block, did_you_mean
+from tasks.core.reading import yaml_of
+from tasks.dataset.params import DatasetParams
+from tasks.download.params import DownloadParams
+from tasks.evaluate.params import EvaluateParams
+from tasks.execution.params import ComputeParams
+from tasks.generate.params import GenerateParams
+from tasks.label.params import LabelParams
+from tasks.segment.params import SegmentParams
+from tasks.train.params import TrainParams
+
+PROFILES = Path(__file__).parent.parent / "profiles"
+MOST_ERRORS, LONGEST_KEY, LONGEST_TEXT = 40, 60, 300  # of a message
+SHORT = reprlib.Repr()
+SHORT.maxstring = 120
+
+
+class Params(Block):
+    """The whole params.yaml, one block a stage."""
+
+    profile: str = Field(description="name of the profile this file came from; shown on the page")
+    seed: int = Field(ge=0, description="every random draw is seeded from it and the item's id")
+    download: DownloadParams
+    convert: ConvertParams
+    segment: SegmentParams
+    label: LabelParams
+    spectrogram: SpectrogramParams
+    dataset: DatasetParams
+    base: BaseParams
+    train: TrainParams
+    generate: GenerateParams
+    evaluate: EvaluateParams
+    compute: ComputeParams
+
+
+def parse(values: Any, where: object) -> Params:
+    """Params from a mapping.
+
+    Raises:
+        ParameterError: unknown or missing key (with the nearest known one), value out of range.
+    """
+    if not isinstance(values, dict):
+        raise ParameterError("no mapping", where=where, expected="blocks: download, convert, ...", got=type(values))
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        more = [f"and {len(details) - MOST_ERRORS} more"] if len(details) > MOST_ERRORS else []
+        raise ParameterError(
+            f"{error.error_count()} parameter(s) cannot be",
+            where=where,
+            got="\n    " + "\n    ".join([*map(_explain, details[:MOST_ERRORS]), *more]),
+            todo="`emoriff params` prints every key with its range; `emoriff use demo` restores a working file",
+        ) from error
+
+
+def _explain(detail: Any) -> str:
+    key = ".".join(str(part)[:LONGEST_KEY] for part in detail["loc"])
+    text = f"{key}: {detail['msg'].removeprefix('Value error, ')[:LONGEST_TEXT]}"
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key{did_you_mean(key, Params)}"
+    if detail["type"] != "missing" and "experiments." not in text:  # of an experiment, the message says it
+        text += f" (got {_short(detail['input'])})"
+    return text
+
+
+def _short(value: Any) -> str:
+    """A value for a message: without secrets, and short however large it is."""
+    if isinstance(value, list):
+        value = [without_secrets(part) if isinstance(part, str) else part for part in value[:10]]
+    return SHORT.repr(without_secrets(value) if isinstance(value, str) else value)
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Params of a file, checked."""
+    try:
+        values = yaml_of(path.read_text(encoding="utf-8"), path)
+    except FileNotFoundError as error:
+        raise ParameterError("no parameter file", where=path, todo="run `emoriff use demo`") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError("not text in UTF-8", where=path, got=error) from error
+    except InputError as error:
+        raise ParameterError(error.what, where=path, expected=error.expected, got=error.got) from error
+    return parse(values, where=path)
+
+
+def load_or_demo() -> Params:
+    """Params of the repository we stand in, else those of the demo profile (for tools used anywhere)."""
+    return load() if Path("params.yaml").is_file() else load(PROFILES / "demo.yaml")
