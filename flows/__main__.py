@@ -1,6 +1,7 @@
 """The command line `emoriff` (also `python -m flows`): one command a stage, and tools for people."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,11 +17,24 @@ HELP = """Music of an emotion from a fine-tuned Riffusion: a reproducible, measu
 Every knob is in params.yaml: `emoriff params` explains them, `emoriff use PROFILE` chooses a whole set.
 """
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+HERE = Path(__file__).parent
 stage_help = "Stages (each a Prefect flow; `emoriff repro` calls them in order)"
 Experiment = Annotated[str, typer.Option(help="experiment of params.yaml, or base")]
 
 
-def _stage(name: str, help_text: str) -> None:
+def stage_files() -> list[Path]:
+    """flows/STAGE.py of every stage, in the order of dvc.yaml."""
+    graph = HERE.parent / "dvc.yaml"
+    text = graph.read_text(encoding="utf-8") if graph.is_file() else ""
+    files = {path.stem: path for path in sorted(HERE.glob("[a-z]*.py"))}
+    order = [name for name in re.findall(r"^  (\w+):$", text, re.MULTILINE) if name in files]
+    return [files[name] for name in dict.fromkeys([*order, *files])]
+
+
+def _stage_command(path: Path) -> None:
+    """The command of flows/STAGE.py, explained by the first line of that file."""
+    name, _, help_text = path.read_text(encoding="utf-8").split("\n", 1)[0].strip('".').partition(": ")
+
     @app.command(name, help=help_text, rich_help_panel=stage_help)
     def command() -> None:
         from flows.engine.run import stage
@@ -28,13 +42,10 @@ def _stage(name: str, help_text: str) -> None:
         stage(name)
 
 
-_stage("download", "Fetch, check and unpack the sources -> data/raw")
-_stage("convert", "MP3 and other audio -> 44.1 kHz WAV in data/wav")
-_stage("segment", "10 s windows as rows -> data/segments")
-_stage("label", "Annotations -> checked, corrected labels and splits in data/labels")
-_stage("spectrogram", "WAV -> mel spectrogram pictures in data/spectrograms")
-_stage("dataset", "Pictures joined to their emotion -> data/dataset")
-_stage("base", "The base model -> models/base")
+OWN_COMMANDS = ("train", "generate")  # they take an experiment, and more
+for _path in stage_files():
+    if _path.stem not in OWN_COMMANDS:
+        _stage_command(_path)
 
 
 @app.command(rich_help_panel=stage_help)
@@ -69,10 +80,6 @@ def generate(
     row = generate_clip(prompt, experiment, load(), seconds, seed, folder, to, like, strength)
     for name in ("png", "wav", "listening"):
         typer.echo(folder / row[name])
-
-
-_stage("evaluate", "Judge the generated clips -> reports/metrics.json")
-_stage("report", "The page -> reports/index.html")
 
 
 @app.command(rich_help_panel="Run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -241,6 +248,7 @@ def serve(port: Annotated[int, typer.Option(help="of Prefect's server")] = 4200)
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; an error of ours is a message, not a traceback."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin while they wait starve on a busy machine
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is not installed on purpose is no news
     try:

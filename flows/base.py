@@ -1,4 +1,4 @@
-"""base: -> models/base, riffusion-model-v1 at its pinned revision or the demo's small Stable Diffusion."""
+"""base: the base model, from a hub or pre-trained here -> models/base."""
 
 from pathlib import Path
 from typing import Any

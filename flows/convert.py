@@ -1,4 +1,4 @@
-"""convert: data/raw/audio -> data/wav, one item per song."""
+"""convert: MP3 and other audio of data/raw -> 44.1 kHz WAV in data/wav, one item per song."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""dataset: data/spectrograms + data/labels -> data/dataset."""
+"""dataset: images joined to their emotion -> data/dataset."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""download: declared sources, the demo corpus or a user's folder -> data/raw."""
+"""download: fetch, check and unpack the sources (archives, the demo corpus, a folder) -> data/raw."""
 
 from pathlib import Path
 from typing import Any

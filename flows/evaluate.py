@@ -1,4 +1,4 @@
-"""evaluate: data/generated + held-out real audio -> reports/metrics.json and the tables of the page."""
+"""evaluate: generated and held-out real clips -> reports/metrics.json and the tables of the page."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""generate: models/EXPERIMENT -> data/generated/EXPERIMENT, one item per batch of clips of one emotion."""
+"""generate: emotion prompts x seeds -> clips in data/generated/EXPERIMENT, one item per batch."""
 
 from pathlib import Path
 from typing import Any

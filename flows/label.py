@@ -1,4 +1,4 @@
-"""label: data/raw/annotations and metadata -> data/labels."""
+"""label: annotations and metadata -> checked, corrected labels and splits in data/labels."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""report: everything -> reports/index.html, the page a person reads and listens to."""
+"""report: all results -> reports/index.html, the page to read and listen to."""
 
 from pathlib import Path
 from typing import Any

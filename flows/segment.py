@@ -1,4 +1,4 @@
-"""segment: data/wav/manifest.parquet -> data/segments/segments.parquet."""
+"""segment: 10 s windows of the songs as rows -> data/segments."""
 
 from typing import Any
 

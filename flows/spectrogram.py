@@ -1,4 +1,4 @@
-"""spectrogram: data/wav + data/segments -> data/spectrograms, one item per song."""
+"""spectrogram: WAV and segments -> mel spectrogram images in data/spectrograms, one item per song."""
 
 from itertools import groupby
 from operator import itemgetter

@@ -1,4 +1,4 @@
-"""train: data/dataset + models/base -> models/EXPERIMENT, by DreamBooth."""
+"""train: fine-tune the base model by DreamBooth -> models/EXPERIMENT."""
 
 from typing import Any
 

@@ -1,14 +1,16 @@
-"""The one typed home of every knob: params.yaml -> **Params**.
+"""The whole of params.yaml: each stage's block, checked -> **Params**.
 
-The code has no second default: what params.yaml (written from profiles/ by `emoriff use`) does not say is
-an error. Units stand in the names or in the field's description. Paths are relative to the repository.
+A stage declares its own block in tasks/STAGE/params.py. What params.yaml (written from profiles/ by `emoriff use`)
+does not say is an error, but for a knob that was added later and has a default. Units stand in the names or in the
+field's description. Paths are relative to the repository.
 """
 
 import reprlib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
 from tasks.base.params import BaseParams
 from tasks.codec.params import SpectrogramParams
@@ -33,7 +35,7 @@ SHORT.maxstring = 120
 
 
 class Params(Block):
-    """The whole params.yaml, one block a stage."""
+    """The whole of params.yaml, one block per stage."""
 
     profile: str = Field(description="name of the profile this file came from; shown on the page")
     seed: int = Field(ge=0, description="every random draw is seeded from it and the item's id")
@@ -48,6 +50,25 @@ class Params(Block):
     generate: GenerateParams
     evaluate: EvaluateParams
     compute: ComputeParams
+
+
+def added_blocks(root: Path = Path(__file__).parent) -> dict[str, type[Block]]:
+    """The blocks of stages that `Params` does not name: class StageParams of tasks/STAGE/params.py, by stage."""
+    found: dict[str, type[Block]] = {}
+    for path in sorted(root.glob("*/params.py")):
+        stage = path.parent.name
+        if stage not in Params.model_fields:
+            block = getattr(import_module(f"tasks.{stage}.params"), f"{stage.title().replace('_', '')}Params", None)
+            found |= {stage: block} if block else {}
+    return found
+
+
+if ADDED := added_blocks():
+    fields = {
+        name: (block, block() if not any(field.is_required() for field in block.model_fields.values()) else ...)
+        for name, block in ADDED.items()
+    }
+    Params = create_model("Params", __base__=Params, **fields)  # type: ignore[misc, call-overload]
 
 
 def parse(values: Any, where: object) -> Params:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import typer
 
-from docs import generate
+from docs import generate, pipeline_picture
 from flows.__main__ import main
 from tests.repository import ROOT, Repository, tiny_params
 
@@ -59,6 +59,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 def test_the_reference_is_what_the_code_prints(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert (generate.FOLDER / name).read_text() == generate.pages()[name], "run `python -m docs.generate`"
+
+
+def test_the_picture_of_the_data_flow_is_what_the_code_draws() -> None:
+    assert pipeline_picture.TARGET.read_text() == pipeline_picture.drawing(), "run `python -m docs.pipeline_picture`"
 
 
 RUNNABLE = [page for page in PAGES if any(mark for mark, _ in commands(page))]

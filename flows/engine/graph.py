@@ -1,8 +1,8 @@
 """What dvc.yaml says that follows from elsewhere: the packages of each stage's code, the plots of the experiments.
 
 `python -m flows.engine.graph` writes it into dvc.yaml. A stage's code is the flow's file and the packages in the
-import closures of what that imports. DVC asks coarsely, a package at a time: what really has to be computed is decided item
-by item (docs/adr/0002). What only runs the work (flows/engine, tasks/execution) enters no result and is left out.
+import closures of what that imports. DVC asks coarsely, a package at a time: what really has to be computed is
+decided item by item (docs/adr/0002). What only runs the work (flows/engine, tasks/execution) is left out.
 """
 
 from io import StringIO

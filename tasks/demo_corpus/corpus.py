@@ -1,8 +1,8 @@
 """The demo corpus: parameters -> pieces -> **DEAM-like archives** -> download.
 
 No public music can be shipped, so the project renders its own and packs it as DEAM is packed (see
-`tasks.demo_corpus.deam_format`). What the pieces were meant to express is known here only: everything after it learns of it
-through the ratings of simulated listeners.
+`tasks.demo_corpus.deam_format`). What the pieces were meant to express is known here only: everything after it
+learns of it through the ratings of simulated listeners.
 """
 
 import io

@@ -102,8 +102,10 @@ def tasks_digest(text: str, where: object = "") -> str:
 def source_digest(text: str, where: object = "") -> str:
     """Digest of the instructions of a module's source.
 
-    >>> source_digest("a = 1") == source_digest("a = (1)  # the first"), source_digest("a = 1") == source_digest("a = 2")
-    (True, False)
+    >>> source_digest("a = 1") == source_digest("a = (1)  # the first")
+    True
+    >>> source_digest("a = 1") == source_digest("a = 2")
+    False
 
     Raises:
         InputError: not Python.

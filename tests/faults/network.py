@@ -1,4 +1,4 @@
-"""What servers do wrong, on loopback: the tricks of tests/download/test_sources.py, and a kill in the middle of a transfer."""
+"""What servers do wrong, on loopback: those of tests/download/test_sources.py, and a kill in mid-transfer."""
 
 import contextlib
 import hashlib
