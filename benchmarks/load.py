@@ -5,7 +5,7 @@
 
 Songs are tones in noise, stereo MP3s packed like DEAM's archives, and no two are the same. Each number of songs is
 run in a fresh copy of the repository: `emoriff repro dataset` (download, convert, segment, label, spectrogram,
-dataset), then the nouns alone, a no-op and one changed song. Beside it the plain way: a notebook-style loop with
+dataset), then the task functions alone, a no-op and one changed song. Beside it the plain way: a notebook-style loop with
 pydub, librosa and Pillow over some of the songs, half before and half after the largest run.
 
 What a run costs is a straight line through the sizes, start + songs x slope, none of whose parts can be below zero;
@@ -48,9 +48,13 @@ FARTHEST = 40  # times the largest run that a line is followed
 ALONE = """
 import json, sys, time
 from pathlib import Path
-from tasks import dataset, labels, params as parameters, segments, sources
+from tasks import settings
+from tasks.dataset import dataset
+from tasks.download import sources
+from tasks.label import labels
+from tasks.segment import segments
 
-params, target = parameters.load(), Path(sys.argv[1])
+params, target = settings.load(), Path(sys.argv[1])
 sources.obtain(params.download, target / "raw", target / "downloads")
 segments.write_table(Path("data/wav/manifest.parquet"), target / "segments/segments.parquet", params.segment)
 labels.write_labels(raw=target / "raw", segments=target / "segments/segments.parquet", target=target / "labels",
@@ -98,12 +102,12 @@ class Full:
 
     @property
     def useful(self) -> float:
-        """CPU seconds of the nouns."""
+        """CPU seconds of the task functions."""
         return self.workers + self.alone
 
     @property
     def others(self) -> dict[str, float]:
-        """CPU seconds of what is not the nouns."""
+        """CPU seconds of what is not the task functions."""
         known = {"DVC": self.dvc, "Prefect's server": self.server}
         return known | {"flows (Prefect's client, our cache)": self.cpu - self.useful - sum(known.values())}
 
@@ -122,7 +126,7 @@ def full_run(folder: Path, n_songs: int, seconds: float, small: bool) -> Full:
 
     with watched() as watch:
         repository.emoriff("repro", "dataset")
-    alone = nouns_alone(repository, folder / "alone")
+    alone = functions_alone(repository, folder / "alone")
     disk = {name: size_of(repository.folder / name) for name in ("data", ".dvc/cache", ".emoriff")}
     stages = {name: values["seconds"] for name, values in timings(repository).items()}
     spent, by_process = small_changes(repository, change) if small else ({}, {})
@@ -209,7 +213,7 @@ def size_of(folder: Path) -> int:
     return sum(found.values())
 
 
-def nouns_alone(repository: Repository, work: Path) -> float:
+def functions_alone(repository: Repository, work: Path) -> float:
     """See Full."""
     printed = run(sys.executable, "-c", ALONE, str(work), folder=repository.folder, PYTHONPATH=".")
     shutil.rmtree(work)

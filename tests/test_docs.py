@@ -51,7 +51,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     soundfile.write(place.folder / "mine" / "1.wav", tone, 44100)
     (place.folder / "mine" / "labels.csv").write_text("song_id,valence,arousal\n1,7,3\n")
     if real_folder().is_dir():
-        (place.folder / "DEAM").symlink_to(real_folder())
+        (place.folder / "DEAM").symlink_to(real_folder() / "deam")
     return place
 
 
@@ -116,14 +116,19 @@ def check_make(words: list[str]) -> None:
     assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
 
 
-CHECKS = {"emoriff": check_emoriff, "dvc": check_dvc, "make": check_make}
+def check_python(words: list[str]) -> None:
+    assert words[0] == "-m"
+    assert (ROOT / f"{words[1].replace('.', '/')}.py").is_file(), words
+
+
+CHECKS = {"emoriff": check_emoriff, "dvc": check_dvc, "make": check_make, "python": check_python}
 
 
 def test_examples_of_the_api_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     texts = [text for _, text in fences(ROOT / "docs" / "api.md", "python")]
     if real_folder().is_dir():
-        (tmp_path / "DEAM").symlink_to(real_folder())
+        (tmp_path / "DEAM").symlink_to(real_folder() / "deam")
     else:
         texts = [text for text in texts if "DEAM" not in text]
     example = doctest.DocTestParser().get_doctest("\n".join(texts), {}, "api.md", "api.md", 0)

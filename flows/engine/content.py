@@ -30,8 +30,9 @@ class Content(CachePolicy):
         values = {name: key_values(value) for name, value in parameters.items()}
         for name in self.ignored:
             _drop(values, name.split("."))
-        code = [code_digest(getattr(self.function, "__module__", "")), function_digest(task.fn)]
-        return [replace(item, key=item_key(code, [task.name, item.id, item.inputs], values)) for item in items]
+        module, name = getattr(self.function, "__module__", ""), getattr(self.function, "__name__", "")
+        code = [code_digest(module), function_digest(task.fn), name]
+        return [replace(item, key=item_key(code, [item.id, item.inputs], values)) for item in items]
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any
