@@ -5,7 +5,7 @@
 
 Songs are tones in noise, stereo MP3s packed like DEAM's archives, and no two are the same. Each number of songs is
 run in a fresh copy of the repository: `emoriff repro dataset` (download, convert, segment, label, spectrogram,
-dataset), then the task functions alone, a no-op and one changed song. Beside it the plain way: a notebook-style loop with
+dataset), then the functions alone, a no-op and one changed song. Beside it the plain way: a notebook-style loop with
 pydub, librosa and Pillow over some of the songs, half before and half after the largest run.
 
 What a run costs is a straight line through the sizes, start + songs x slope, none of whose parts can be below zero;

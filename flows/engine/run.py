@@ -54,7 +54,8 @@ def stage(name: str, argument: str | None = None) -> None:
         flow = flow_of(name).with_options(task_runner=task_runner(params.compute))
         with server_answering():
             state = flow(**arguments_of(flow.fn, params, argument), return_state=True)
-        summary.update(state.result())
+        with in_time(name):
+            summary.update(state.result())
         summary["flow_run"] = str(state.state_details.flow_run_id)
         check_outputs()
         seconds = time.monotonic() - started
@@ -87,6 +88,20 @@ def server_answering() -> Iterator[None]:
             where=os.environ["PREFECT_API_URL"],
             got=f"{type(error).__name__}: {error}",
             todo=f"run the same command again: finished work is kept (our own server's log: {server.LOCAL}/server.log)",
+        ) from error
+
+
+@contextmanager
+def in_time(name: str) -> Iterator[None]:
+    """An error that says what to do when a task's time-out ended the stage."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise EmoriffError(
+            "a task took too long",
+            where=f"flows/{name}.py",
+            got=error,
+            todo="run the same command again: finished items are kept; or raise timeout_seconds of the task there",
         ) from error
 
 
