@@ -27,7 +27,8 @@ def flows() -> dict[str, list[Stage]]:
 
 def folders(stages: list[Stage], kind: str) -> list[str]:
     """The data that the stages read or make, an experiment's name as NAME."""
-    names = [path for stage in stages for path in getattr(stage, kind) if not path.startswith(("tasks/", "flows/"))]
+    paths = (path for stage in stages for path in getattr(stage, kind))
+    names = [path for path in paths if not path.startswith(("tasks/", "flows/"))]
     instances = {stage.name.partition("@")[2] or "base" for stage in stages if len(stages) > 1}
     parts = [["NAME" if part in instances else part for part in name.split("/")] for name in names]
     return list(dict.fromkeys("/".join(part) for part in parts))
