@@ -39,7 +39,7 @@ def drawing() -> str:
     rows = list(flows().items())
     height = ROW * (len(rows) + 1) + 20
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="The data flow">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         *header(),
     ]
