@@ -25,7 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.record import Report
-from tasks.base import base
+from tasks.base import pretraining
 from tasks.base.demo_model import build_vae
 from tasks.core.seeding import pinned
 from tasks.models import export
@@ -58,7 +58,7 @@ def untrained_base(folder: Path) -> Path:
     """The demo's model with the weights it is drawn with."""
     sizes = load(Path("profiles/demo.yaml")).base.demo
     assert sizes is not None
-    export.save(base.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
+    export.save(pretraining.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
     return folder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.base import base
+from tasks.base import pretraining
 from tasks.base.params import DemoBaseParams
 from tasks.models import export
 from tasks.models.load import read_pipeline
@@ -97,7 +97,9 @@ def model() -> Path:
     from tasks.base.demo_model import build_vae
 
     folder = Path(mkdtemp()) / "base"
-    export.save(base.assemble(build_vae(sizes()).eval(), sizes(), seed=1), folder, "A test.\n", {"name": "a test"})
+    export.save(
+        pretraining.assemble(build_vae(sizes()).eval(), sizes(), seed=1), folder, "A test.\n", {"name": "a test"}
+    )
     return folder
 
 

@@ -221,8 +221,8 @@ def test_full_rescaling_takes_guidance_gain_in_contrast_back() -> None:
 def test_the_stage_writes_each_clip_and_its_row(
     folder: Path, demo_params: Params, params: GenerateParams, tmp_path: Path
 ) -> None:
-    rows = sampling.generate_clips(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path, 1)
-    again = sampling.generate_clips(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path / "b", 1)
+    rows = sampling.generate_batch(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path, 1)
+    again = sampling.generate_batch(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path / "b", 1)
     assert [row["png"] for row in rows] == ["sad_0000.png", "sad_0007.png"]
     assert rows == again
     assert all((tmp_path / row[kind]).is_file() for row in rows for kind in ("png", "wav", "listening", "sidecar"))
@@ -235,7 +235,7 @@ def test_a_png_says_how_it_was_made_and_sounds_like_its_wav(
 ) -> None:
     import soundfile
 
-    row = sampling.generate_clips(folder, "ours", "calm", [2], params, demo_params.spectrogram, tmp_path, 1)[0]
+    row = sampling.generate_batch(folder, "ours", "calm", [2], params, demo_params.spectrogram, tmp_path, 1)[0]
     with Image.open(tmp_path / row["png"]) as image:
         facts = json.loads(image.info[clip_writer.GENERATION_KEY])
     assert (facts["experiment"], facts["emotion"], facts["seed"]) == ("ours", "calm", 2)
@@ -281,7 +281,7 @@ def test_a_person_hears_the_stages_own_clip(
     monkeypatch.chdir(folder.parent.parent)
     wanted = demo_params.model_copy(update={"generate": params})
     row = single_clip.generate_clip("sad", "ours", wanted, params.seconds, 7, tmp_path)
-    stage = sampling.generate_clips(folder, "ours", "sad", [7], params, demo_params.spectrogram, tmp_path / "s", 1)
+    stage = sampling.generate_batch(folder, "ours", "sad", [7], params, demo_params.spectrogram, tmp_path / "s", 1)
     assert row == stage[0]
 
 
