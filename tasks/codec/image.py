@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from tasks.codec.params import SpectrogramParams
+from tasks.codec.params import MOST_STRETCH, SpectrogramParams
 from tasks.core import windows
 from tasks.core.errors import ParameterError, PictureError
 from tasks.core.storage import replacing
@@ -47,7 +47,6 @@ RIFFUSION_MAX_VALUE = 30e6  # what Riffusion assumes of a picture without the ta
 
 FORMATS = ("PNG", "JPEG", "WEBP")  # Riffusion's pictures come so; no other format's reader is tried
 MOST_PIXELS_A_BYTE = 8300  # deflate packs 1032 to 1, and 8 pixels of one bit are a byte
-MOST_STRETCH = 100  # columns that one column of a resized picture can stand for
 MOST_COLUMNS = 2_000_000  # of a spectrogram in tiles: more than five hours
 COLOUR_SPREAD = 16.0  # pixel values; a VAE leaves 1 to 5 between the channels of a grey picture
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from tasks.core.params_base import Block
 
 AUGMENTATION = r"^(pitch[+-][12]|stretch(0\.9\d*|1\.0\d*|1\.10*)|noise([2-9]|[1-9]\d)\d)$"  # that keeps a label true
+MOST_STRETCH = 100  # columns that one column of a resized image can stand for
 
 
 class SpectrogramParams(Block):
@@ -24,9 +25,12 @@ class SpectrogramParams(Block):
     top_db: float = Field(gt=0, le=200, description="form log_mel: dynamic range (dB)")
     channel: Literal["left", "right", "mix", "stereo"] = Field(description="which channel is pictured")
     tiling: Literal["tiles", "square"] = Field(
-        description="two overlapping tiles a segment, or one square picture of it, resized, as the thesis had it"
+        description="two overlapping tiles per segment, or the whole segment resized to one square image, as the "
+        "thesis had it"
     )
-    tile_columns: int = Field(ge=8, description="columns of a tile")
+    tile_columns: int = Field(
+        ge=8, description="columns of a tile; with tiling: square not read, an image then has those of a segment"
+    )
     augment: list[Annotated[str, Field(pattern=AUGMENTATION)]] = Field(
         description="extra copies of training segments, e.g. pitch+2 (semitones), stretch0.9 (tempo; moves arousal), "
         "noise40 (dB below)"
@@ -43,6 +47,14 @@ class SpectrogramParams(Block):
         if any((self.sample_rate_hz * ms) % 1000 for ms in (self.step_ms, self.window_ms, self.padded_ms)):
             raise ValueError("step, window and padded length must be whole numbers of samples")
         return self
+
+    def columns_of(self, seconds: float) -> int:
+        """Columns of a waveform of so many seconds, 1 + floor(samples / hop), as `tasks.codec.forward` makes them."""
+        return 1 + round(seconds * self.sample_rate_hz) // (self.sample_rate_hz * self.step_ms // 1000)
+
+    def for_segments(self, seconds: float) -> "SpectrogramParams":
+        """The same with `tile_columns` as what one image stands for: with `square` the columns of a whole segment."""
+        return self if self.tiling == "tiles" else self.model_copy(update={"tile_columns": self.columns_of(seconds)})
 
 
 class DecodeParams(Block):

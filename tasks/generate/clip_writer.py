@@ -88,12 +88,14 @@ def write_clip(
 
 
 def full_picture(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramParams) -> Picture:
-    """The model's picture at the codec's size, cut to `seconds`.
+    """The model's picture at the codec's size and its true number of columns, cut to `seconds`.
+
+    As wide as it is high it stands for `tile_columns` columns of `step_ms`: a tile's, or a whole segment's.
 
     Raises:
         PictureError: it is shorter.
     """
-    width = round(pixels.shape[1] * params.tile_columns / pixels.shape[0])  # a tile is as wide as high
+    width = round(pixels.shape[1] * params.tile_columns / pixels.shape[0])  # an image is as wide as high
     wanted = n_columns(seconds, params)
     if wanted > width:
         raise PictureError("the picture is too short", expected=f"{wanted} columns", got=width)
