@@ -77,7 +77,7 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
             experiment,
             params.seed,
             model,
-            WORK / "work" / folder / "run",
+            WORK / "work" / folder,
             WORK / "curves" / folder,
             clock(ends),
         )

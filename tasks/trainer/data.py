@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tasks.core.files import digest, sha256
+from tasks.core.params_base import key_values
 from tasks.core.seeding import generator
 from tasks.execution.closure import code_digest
 from tasks.trainer import images, latents, losses, prior, validation
@@ -21,6 +22,23 @@ from tasks.trainer.params import ExperimentParams
 
 Progress = Callable[[int, int, str], None]
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+WITHOUT_EFFECT = (  # knobs that change no weight and no curve, or only by way of which pictures are taken
+    "data_licence",
+    "augmented",
+    "max_images_per_emotion",
+    "preview",
+    "checkpoints",
+    "export",
+    "export_both",
+    "trackers",
+)
+WRITERS = (  # code that writes what was learnt, in the end or to look at, and changes nothing of it
+    "tasks.models.export",
+    "tasks.models.model_card",
+    "tasks.trainer.finish",
+    "tasks.trainer.preview",
+    "tasks.trainer.trackers",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class Material:
     schedule: losses.Schedule
     class_weights: Any
     fixed: validation.FixedBatch
-    fingerprint: str
+    inputs: dict[str, Any]
 
     def batch(self, step: int, micro: int, rank: int) -> Batch:
         """The micro-batch of this step: pictures, posterior draw, noise, time steps, prompts, all keyed by it."""
@@ -106,7 +124,7 @@ def gather(
         seed,
     )
     key, content = latents.vae_key(base / "vae"), content_of(base)
-    shared = work.parent.parent  # what is named by content is shared by all experiments
+    shared = work.parent  # what is named by content is shared by all experiments
 
     def encoded(chosen: Sequence[Example]) -> latents.Latents:
         return latents.encode(
@@ -140,7 +158,7 @@ def gather(
         schedule=schedule,
         class_weights=losses.class_weights(np.bincount(labels, minlength=len(params.emotions)).tolist()),
         fixed=fixed,
-        fingerprint=fingerprint(content, [*examples, *held_out], params, seed),
+        inputs=inputs_of(content, [*examples, *held_out], params, seed),
     )
 
 
@@ -151,12 +169,27 @@ def content_of(base: Path) -> dict[str, str]:
 
 
 def code() -> str:
-    """Digest of the code that a training run executes."""
-    return code_digest("tasks.trainer.loop")
+    """Digest of the code that decides weights and curves."""
+    return code_digest("tasks.trainer.loop", WRITERS)
 
 
-def fingerprint(base: dict[str, str], examples: Sequence[Example], params: ExperimentParams, seed: int) -> str:
-    """Equal for two runs exactly when they must give the same weights: what a checkpoint is valid for."""
+def inputs_of(base: dict[str, str], examples: Sequence[Example], params: ExperimentParams, seed: int) -> dict[str, Any]:
+    """All that weights and curves follow from, by part: a checkpoint is valid for the same inputs.
+
+    A knob at its default counts as if it were not there, so that one added later leaves old checkpoints valid. How
+    often is validated stays in: it decides rows of the curves, and which weights are the best.
+    """
     content = [(example.name, example.emotion, sha256(example.path)) for example in examples]
-    learnt = params.model_dump(exclude={"trackers", "checkpoints", "preview"})
-    return digest([base, content, learnt, seed, code()])
+    effective = {name: value for name, value in key_values(params).items() if name not in WITHOUT_EFFECT}
+    return {
+        "base": base,
+        "pictures": digest(content),
+        "parameters": effective | {"best weights are saved": saves_best(params)},
+        "seed": seed,
+        "code": code(),
+    }
+
+
+def saves_best(params: ExperimentParams) -> bool:
+    """Whether the weights of the lowest validation loss are saved on the way."""
+    return params.export == "best" or params.export_both

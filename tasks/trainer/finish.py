@@ -6,25 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.files import write_json
 from tasks.core.reading import json_of
-from tasks.core.storage import replacing
 from tasks.models import export, model_card
-from tasks.trainer import lora, trackers
+from tasks.trainer import checkpoints, lora, trackers
 from tasks.trainer.batches import filled
 from tasks.trainer.params import ExperimentParams
 
 if TYPE_CHECKING:
     from tasks.trainer.run import Run
-
-BEST = "best.safetensors"
-
-
-def keep_best(run: "Run") -> None:
-    """Keep the weights of now (averages, where there are any) as the best so far."""
-    from safetensors.torch import save_file
-
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in run.trainee.learning().items()}
-    with replacing(run.work / BEST) as temporary:
-        save_file(weights, temporary)
 
 
 def weights_to_write(run: "Run") -> dict[str, dict[str, Any]]:
@@ -34,7 +22,7 @@ def weights_to_write(run: "Run") -> dict[str, dict[str, Any]]:
     other = {"last": "best", "best": "last"}[run.params.export]
     last = {name: value.detach().clone() for name, value in run.trainee.learning().items()}
     return {
-        which: load_file(run.work / BEST) if which == "best" else last
+        which: load_file(run.folder / checkpoints.BEST) if which == "best" else last
         for which in ([run.params.export, other] if run.params.export_both else [run.params.export])
     }
 
@@ -76,7 +64,7 @@ def write_model(run: "Run", folder: Path, name: str, base: Path, row: dict[str, 
     facts = {
         "base": base_facts(base),
         "figures": row,
-        "inputs": run.material.fingerprint,
+        "inputs": checkpoints.fingerprint(run.material.inputs),
         "parameters": run.params.model_dump(),
         "seed": run.material.seed,
     }

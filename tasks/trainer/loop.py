@@ -49,7 +49,8 @@ def train(
     """A fine-tuned pipeline folder `target` and its curves in `reports`; gives the run's row of figures.
 
     Args:
-        work: latents, prior pictures and checkpoints; a run with the same inputs continues from there.
+        work: the experiment's own folder, for checkpoints; a run with the same inputs continues from there. Latents
+            and prior pictures are beside it, shared by all experiments.
         progress: called with (steps done, steps in all, note).
 
     Raises:
@@ -96,7 +97,7 @@ def prepare(dataset: Path, base: Path, params: ExperimentParams, seed: int, work
         accelerator=accelerator,
         notes=notes,
         state=State(),
-        work=work,
+        folder=checkpoints.run_folder(work / "runs", stuff.inputs),
         pipeline=pipeline,
     )
     with accelerator.main_process_first():  # it removes what nobody can continue from; then the others read
@@ -109,7 +110,7 @@ def fit(run: Run, progress: Progress) -> None:
     """Train to the last step, or until the validation loss no longer falls."""
     params, state = run.params, run.state
     learning = list(run.trainee.learning().values())
-    logs = trackers.Trackers(params.trackers if run.accelerator.is_main_process else [], run.work / "trackers")
+    logs = trackers.Trackers(params.trackers if run.accelerator.is_main_process else [], run.folder / "trackers")
     while state.step < params.steps and not state.stopped_early:
         if state.step % params.validation.every_steps == 0 and last_validation_step(state) != state.step:
             validate(run)
@@ -207,8 +208,8 @@ def validate(run: Run) -> None:
         stopping = run.params.early_stopping
         if rows[0][2] < state.best_loss - (stopping.min_delta if stopping else 0.0):
             state.best_loss, state.best_step = rows[0][2], state.step
-            if run.accelerator.is_main_process and (run.params.export == "best" or run.params.export_both):
-                finish.keep_best(run)
+            if run.accelerator.is_main_process and data.saves_best(run.params):
+                checkpoints.save_best(run.folder, run.trainee.learning())
     if stopping:
         since = [step for step, group, *_ in state.validations if group == "total" and step > state.best_step]
         state.stopped_early = len(since) >= stopping.patience
@@ -233,20 +234,24 @@ def keep(run: Run) -> None:
     if run.average:
         tensors |= {f"average.{index:05d}": value for index, value in enumerate(run.average.shadows)}
     facts = {
-        "fingerprint": run.material.fingerprint,
+        "fingerprint": checkpoints.fingerprint(run.material.inputs),
+        "inputs": run.material.inputs,
         "numbers": numbers,
         "scaler": run.accelerator.scaler.state_dict() if run.accelerator.scaler else None,
         "state": {**vars(run.state), "best_loss": None if run.state.best_loss == math.inf else run.state.best_loss},
     }
-    checkpoints.save(run.work / "checkpoints", run.state.step, tensors, facts, run.params.checkpoints.keep)
+    checkpoints.save(run.folder / "checkpoints", run.state.step, tensors, facts, run.params.checkpoints.keep)
+    checkpoints.remove_other_runs(run.folder)
 
 
 def resume(run: Run) -> None:
     """Put the run where its newest checkpoint stands; without one it starts at step 0."""
     import torch
 
-    found = checkpoints.latest(run.work / "checkpoints", run.material.fingerprint)
+    found = checkpoints.latest(run.folder / "checkpoints", checkpoints.fingerprint(run.material.inputs))
     if found is None:
+        if run.accelerator.is_main_process:
+            checkpoints.warn_of_other_run(run.folder, run.material.inputs)
         return
     tensors, facts = found
     with torch.no_grad():
@@ -265,7 +270,7 @@ def refuse_nan(run: Run, loss: float, where: str) -> None:
     """Raise when the loss is not a finite number; the last checkpoint is of good weights."""
     if math.isfinite(loss):
         return
-    kept = checkpoints.found(run.work / "checkpoints")
+    kept = checkpoints.found(run.folder / "checkpoints")
     raise TrainingError(
         "the loss is not a number any more",
         where=where,

@@ -1,4 +1,4 @@
-"""Pictures drawn while a run goes on, to look at: training -> **work/previews**."""
+"""Pictures drawn while a run goes on, to look at: training -> **work/runs/KEY/previews**."""
 
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,6 @@ def draw(run: "Run") -> None:
             params.guidance,
         )
         for index, image in enumerate(images):
-            path = run.work / "previews" / f"{emotion}_{index:02d}_step-{run.state.step:07d}.png"
+            path = run.folder / "previews" / f"{emotion}_{index:02d}_step-{run.state.step:07d}.png"
             with replacing(path) as temporary:
                 image.save(temporary, format="PNG")

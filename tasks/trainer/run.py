@@ -36,7 +36,7 @@ class Run:
     accelerator: Any
     notes: list[str]
     state: State
-    work: Path
+    folder: Path  # below the experiment's work, named by the run's inputs
     pipeline: Any
 
     @property

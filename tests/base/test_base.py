@@ -98,7 +98,7 @@ def test_a_killed_vae_goes_on_bit_by_bit(tmp_path, monkeypatch):
         if done == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(autoencoder, "KEPT_EVERY", 2)
+    monkeypatch.setattr(autoencoder, "CHECKPOINT_EVERY", 2)
     examples = pictures.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
     sizes, steps = small_models.sizes(vae_steps=5), []
     whole = autoencoder.obtain(examples, sizes, 1, tmp_path / "whole", lambda *_: None)
@@ -109,6 +109,21 @@ def test_a_killed_vae_goes_on_bit_by_bit(tmp_path, monkeypatch):
     assert [
         name for name, value in whole.state_dict().items() if not torch.equal(value, again.state_dict()[name])
     ] == []
+
+
+def test_a_killed_vae_goes_on_after_a_change_of_the_unets_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(autoencoder, "CHECKPOINT_EVERY", 2)
+    examples = pictures.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
+    sizes = small_models.sizes(vae_steps=4)
+    other = small_models.sizes(vae_steps=4, unet_channels=[8, 8], training=small_models.experiment(batch=5))
+    assert autoencoder.inputs_of(examples, sizes, 1) == autoencoder.inputs_of(examples, other, 1)
+    autoencoder.obtain(examples, sizes, 1, tmp_path, lambda *_: None)
+    steps: list[int] = []
+    autoencoder.obtain(examples, other, 1, tmp_path, lambda done, *_: steps.append(done))
+    assert steps == []
+    autoencoder.obtain(examples, small_models.sizes(vae_steps=3), 1, tmp_path, lambda done, *_: steps.append(done))
+    assert steps == [1, 2, 3]
+    assert len(list(tmp_path.glob("vae-*.safetensors"))) == 1
 
 
 def test_a_local_pipeline_is_taken_as_it_is(tmp_path):
