@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
 
 from tasks.codec.forward import encode
@@ -13,6 +14,25 @@ from tasks.core.errors import AudioError
 from tasks.core.files import seed_from
 from tasks.segment.segments import spectrogram_name
 from tasks.spectrogram import augmentation
+
+COLUMNS = {  # of data/spectrograms/manifest.parquet
+    "file": "str",
+    "song_id": "int64",
+    "segment": "int64",
+    "tile": "int64",
+    "start_seconds": "float64",
+    "n_columns": "int64",
+    "max_value": "float64",
+    "loudness_lufs": "float64",
+    "augmentation": "str",
+    "pixels_sha256": "str",
+}
+
+
+def manifest(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The table of all spectrogram images, sorted by song, segment, tile and augmentation; columns as in COLUMNS."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["song_id", "segment", "tile", "augmentation"])
 
 
 def render_song(

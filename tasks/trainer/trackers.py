@@ -7,15 +7,15 @@ the work folder.
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.core.csv_tables import safe
 from tasks.core.files import write_text
 
-LOSS_COLUMNS = ("step", "loss", "learning_rate", "validation_loss")
-VALIDATION_COLUMNS = ("step", "group", "name", "loss")
+LOSS_COLUMNS = {"step": "int64", "loss": "float64", "learning_rate": "float64", "validation_loss": "float64"}
+VALIDATION_COLUMNS = {"step": "int64", "group": "str", "name": "str", "loss": "float64"}
 
 
 def write_curves(folder: Path, losses: list[list[Any]], validations: list[list[Any]]) -> None:
@@ -27,7 +27,7 @@ def write_curves(folder: Path, losses: list[list[Any]], validations: list[list[A
     write_text(folder / "validation.csv", table(VALIDATION_COLUMNS, validations))
 
 
-def table(columns: tuple[str, ...], rows: list[list[Any]]) -> str:
+def table(columns: Iterable[str], rows: list[list[Any]]) -> str:
     """CSV text with 7 significant digits, more than a float32 holds with certainty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

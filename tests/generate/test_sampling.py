@@ -19,7 +19,7 @@ from tasks.codec import forward, inverse
 from tasks.core import windows
 from tasks.core.errors import ModelError, ParameterError, PictureError
 from tasks.core.seeding import drawn_from
-from tasks.generate import clip_writer, diffusion, sampling
+from tasks.generate import clip_writer, diffusion, manifest, sampling
 from tasks.generate.params import GenerateParams
 from tasks.settings import Params
 
@@ -225,6 +225,7 @@ def test_the_stage_writes_each_clip_and_its_row(
     again = sampling.generate_batch(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path / "b", 1)
     assert [row["png"] for row in rows] == ["sad_0000.png", "sad_0007.png"]
     assert rows == again
+    assert [list(row) for row in rows] == 2 * [list(manifest.COLUMNS)]
     assert all((tmp_path / row[kind]).is_file() for row in rows for kind in ("png", "wav", "listening", "sidecar"))
     assert rows[0]["sha256"] != rows[1]["sha256"]
     assert rows[0]["seconds"] == pytest.approx(5.11)
