@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.codec import forward
-from tasks.core.errors import ParameterError, PictureError
+from tasks.core.errors import ImageError, ParameterError
 from tasks.core.files import seed_from
 from tasks.generate import clip_writer, sampling
 from tasks.settings import Params
@@ -77,7 +77,7 @@ def source_picture(file: Path, model: sampling.Model, params: Params) -> NDArray
     width = round(n_columns * model.resolution / one_image)
     columns = width // model.scale * model.scale
     if columns < model.resolution:
-        raise PictureError(
+        raise ImageError(
             "too short to vary",
             where=file,
             expected=f"at least one image of {one_image} columns",

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""How spectrogram images are made, turned back into sound and cleaned: params.yaml -> **parameters** -> codec."""
 
 from typing import Annotated, Literal
 
@@ -13,17 +13,17 @@ MOST_STRETCH = 100  # columns that one column of a resized image can stand for
 class SpectrogramParams(Block):
     """spectrogram: wav + segments -> PNG. Riffusion's values unless you train another base model."""
 
-    form: Literal["riffusion", "log_mel"] = Field(description="power-law picture, or dB with top_db")
-    sample_rate_hz: int = Field(ge=8000, le=192000, description="of the audio that is pictured (Hz)")
+    form: Literal["riffusion", "log_mel"] = Field(description="power-law image, or dB with top_db")
+    sample_rate_hz: int = Field(ge=8000, le=192000, description="sample rate of the audio (Hz)")
     step_ms: int = Field(ge=1, description="one column (ms)")
     window_ms: int = Field(ge=1, description="Hann window (ms)")
     padded_ms: int = Field(ge=1, description="FFT length (ms)")
-    n_mels: int = Field(ge=8, description="rows of the picture")
+    n_mels: int = Field(ge=8, description="rows of the image")
     min_hz: int = Field(ge=0, description="lower end of the mel bank (Hz)")
     max_hz: int = Field(ge=100, description="upper end of the mel bank (Hz)")
     power: float = Field(gt=0, le=2, description="exponent of the power law")
     top_db: float = Field(gt=0, le=200, description="form log_mel: dynamic range (dB)")
-    channel: Literal["left", "right", "mix", "stereo"] = Field(description="which channel is pictured")
+    channel: Literal["left", "right", "mix", "stereo"] = Field(description="which channel becomes the image")
     tiling: Literal["tiles", "square"] = Field(
         description="two overlapping tiles per segment, or the whole segment resized to one square image, as the "
         "thesis had it"
@@ -58,14 +58,14 @@ class SpectrogramParams(Block):
 
 
 class DecodeParams(Block):
-    """Picture -> audio."""
+    """Image -> audio."""
 
     method: Literal["pghi", "griffin_lim"] = Field(description="first phases: gradient integration, or random")
     iterations: int = Field(ge=0, le=512, description="Griffin-Lim iterations after the first phases")
 
 
 class DenoiseParams(Block):
-    """Post-processing of generated pictures."""
+    """Post-processing of generated images."""
 
     gate: bool = Field(description="spectral gating above an estimated noise floor")
     gate_db: float = Field(ge=0, le=60, description="attenuation below the gate (dB)")

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The images of segments: a song's WAV + its segments -> **PNG and manifest rows** -> dataset."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def manifest(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def render_song(
     wav: Path, segments: list[dict[str, Any]], params: SpectrogramParams, folder: Path, seed: int
 ) -> list[dict[str, Any]]:
-    """The pictures of one song's segments in `folder`, and their manifest rows."""
+    """The images of one song's segments in `folder`, and their manifest rows."""
     return [row for segment in segments for row in render_segment(wav, segment, params, folder, seed)]
 
 
@@ -54,8 +54,8 @@ def render_segment(
     rows = []
     for word in ["", *params.augment]:
         waveform, rate = segment_waveform(wav, segment, word, seed)
-        picture = encode(waveform, rate, params)
-        for index, tile in enumerate(tiles(picture, params)):
+        image = encode(waveform, rate, params)
+        for index, tile in enumerate(tiles(image, params)):
             name = spectrogram_name(segment["song_id"], segment["segment"], index, word)
             save(tile, folder / name)
             rows.append(

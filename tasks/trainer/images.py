@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.codec.image import opened
-from tasks.core.errors import InputError, PictureError, TrainingError
+from tasks.codec.image import open_image
+from tasks.core.errors import ImageError, InputError, TrainingError
 from tasks.core.files import seed_from
 from tasks.core.reading import parquet_of
 from tasks.trainer.params import ExperimentParams
@@ -88,9 +88,9 @@ def read_picture(path: Path, resolution: int) -> np.ndarray:
         InputError: not a picture.
     """
     try:
-        rgb = opened(path).convert("RGB")
-    except (PictureError, ValueError, OSError) as error:
-        got = error.got if isinstance(error, PictureError) else error
+        rgb = open_image(path).convert("RGB")
+    except (ImageError, ValueError, OSError) as error:
+        got = error.got if isinstance(error, ImageError) else error
         raise InputError("not a picture", where=path, got=got, todo="run the dataset stage again") from error
     method = Image.Resampling.BOX if rgb.width >= resolution else Image.Resampling.BICUBIC
     if rgb.size != (resolution, resolution):

@@ -1,4 +1,4 @@
-"""wav -> pictures, against librosa as the oracle of every step."""
+"""wav -> images, against librosa as the oracle of every step."""
 
 import struct
 
@@ -12,10 +12,9 @@ from PIL import Image
 
 from tasks.audio.loudness import loudness
 from tasks.codec import forward, mel
-from tasks.codec import image as picture
-from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec.image import RIFFUSION, RIFFUSION_MAX_VALUE, SpectrogramImage
 from tasks.core import windows
-from tasks.core.errors import AudioError, PictureError
+from tasks.core.errors import AudioError, ImageError
 
 RATE = 44100
 
@@ -135,7 +134,7 @@ def test_ten_seconds_are_two_tiles() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(8, 600))
-def test_tiles_cover_the_picture(width: int, size: int) -> None:
+def test_tiles_cover_the_image(width: int, size: int) -> None:
     starts = windows.starts(width, size, overlap=0)
     covered = np.zeros(max(width, size), bool)
     for start in starts:
@@ -145,14 +144,14 @@ def test_tiles_cover_the_picture(width: int, size: int) -> None:
     assert starts[-1] + size == max(width, size)
 
 
-def test_a_narrow_picture_is_padded_with_silence() -> None:
+def test_a_narrow_image_is_padded_with_silence() -> None:
     made = forward.encode(tones(1.0), RATE, RIFFUSION)
     [tile] = forward.tiles(made, RIFFUSION)
     assert (tile.first_column, tile.pixels.shape) == (0, (512, 512))
     assert (tile.pixels[:, 101:] == 255).all()
 
 
-def test_a_narrow_stereo_picture_keeps_red_empty() -> None:
+def test_a_narrow_stereo_image_keeps_red_empty() -> None:
     params = RIFFUSION.model_copy(update={"channel": "stereo"})
     [tile] = forward.tiles(forward.encode(tones(1.0), RATE, params), params)
     assert not tile.pixels[:, :, 0].any()
@@ -168,7 +167,7 @@ def test_a_square_remembers_its_columns() -> None:
 
 @pytest.mark.parametrize("channel", ["mix", "stereo"])
 @pytest.mark.parametrize("form", ["riffusion", "log_mel"])
-def test_a_file_gives_the_picture_back(tmp_path, channel: str, form: str) -> None:
+def test_a_file_gives_the_image_back(tmp_path, channel: str, form: str) -> None:
     params = RIFFUSION.model_copy(update={"channel": channel, "form": form, "top_db": 70.0})
     made = forward.encode(tones(0.5, channels=2), RATE, params)
     forward.save(made, tmp_path / "a.png")
@@ -209,17 +208,17 @@ def test_tags_are_stored_as_riffusion_stores_them(tmp_path) -> None:
     ]
 
 
-def test_equal_pictures_give_equal_bytes(tmp_path) -> None:
+def test_equal_images_give_equal_bytes(tmp_path) -> None:
     for name in ("a.png", "b.png"):
         forward.save(forward.encode(tones(0.5), RATE, RIFFUSION), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_picture_without_tags_is_read_as_riffusions(tmp_path) -> None:
+def test_an_image_without_tags_is_read_as_riffusions(tmp_path) -> None:
     Image.fromarray(np.full((512, 60), 9, np.uint8)).save(tmp_path / "a.png")
     read = forward.load(tmp_path / "a.png")
     assert read.params == RIFFUSION
-    assert read.max_value == picture.RIFFUSION_MAX_VALUE
+    assert read.max_value == RIFFUSION_MAX_VALUE
 
 
 def test_nearly_grey_channels_are_averaged(tmp_path) -> None:
@@ -237,7 +236,7 @@ def sixteen_bits(path) -> None:
 
 
 def text(path) -> None:
-    path.write_text("not a picture")
+    path.write_text("not an image")
 
 
 def absurd_tags(path) -> None:
@@ -254,13 +253,13 @@ def cut_short(path) -> None:
 @pytest.mark.parametrize("write", [photograph, sixteen_bits, text, absurd_tags, cut_short])
 def test_no_spectrogram_is_an_error(tmp_path, write) -> None:
     write(tmp_path / "a.png")
-    with pytest.raises(PictureError, match=r"a\.png"):
+    with pytest.raises(ImageError, match=r"a\.png"):
         forward.load(tmp_path / "a.png")
 
 
 def test_resizing_keeps_the_mean() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
-    small = forward.resized(Picture(pixels, 1.0, None, RIFFUSION), 128, 128)
+    small = forward.resized(SpectrogramImage(pixels, 1.0, None, RIFFUSION), 128, 128)
     expected = pixels.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert np.abs(small.pixels - expected).max() <= 1
     assert small.columns == 512

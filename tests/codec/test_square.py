@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tasks.apps import single_clip
-from tasks.codec import forward, inverse
-from tasks.codec.image import Picture
+from tasks.codec import forward, inversion
+from tasks.codec.image import SpectrogramImage
 from tasks.codec.params import SpectrogramParams
 from tasks.evaluate import clips, describe
 from tasks.generate import sampling
@@ -30,14 +30,14 @@ def params() -> Params:
 
 
 @pytest.fixture(scope="module")
-def square(params: Params) -> Picture:
+def square(params: Params) -> SpectrogramImage:
     """The spectrogram stage's image of a segment of clicks."""
     [image] = forward.tiles(forward.encode(clicks(SEGMENT_SECONDS), RATE, params.spectrogram), params.spectrogram)
     return image
 
 
 @pytest.fixture
-def drawn(square: Picture, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def drawn(square: SpectrogramImage, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Makes the model draw that image, side by side where a piece is longer; the latent lengths asked for."""
     lengths = []
     pixels = forward.resized(square, RESOLUTION, RESOLUTION).pixels
@@ -61,11 +61,11 @@ def test_the_measure_knows_clicks() -> None:
     assert seconds_apart(clicks(8.0, 0.51)) == pytest.approx(0.51, abs=0.005)
 
 
-def test_there_and_back_through_a_file(square: Picture, params: Params, tmp_path: Path) -> None:
+def test_there_and_back_through_a_file(square: SpectrogramImage, params: Params, tmp_path: Path) -> None:
     forward.save(square, tmp_path / "square.png")
     image = forward.load(tmp_path / "square.png")
     assert image.pixels.shape == (512, 512)
-    waveform = inverse.waveform_from_picture(image, params.generate.decode, seed=1)
+    waveform = inversion.waveform_from_image(image, params.generate.decode, seed=1)
     assert waveform.shape[1] / RATE == SEGMENT_SECONDS
     assert seconds_apart(waveform) == pytest.approx(1.0, rel=0.02)
 
@@ -94,7 +94,7 @@ def test_a_generated_clip_can_be_varied_again(
 ) -> None:
     monkeypatch.setattr(sampling, "trained_model", lambda *_: small_models.model())
     given = []
-    monkeypatch.setattr(sampling, "vary", lambda model, pictures, *_: given.append(pictures) or pictures)
+    monkeypatch.setattr(sampling, "vary", lambda model, images, *_: given.append(images) or images)
     first = single_clip.generate_clip("sad", "x", params, SEGMENT_SECONDS, 1, tmp_path)
     row = single_clip.generate_clip("sad", "x", params, 5.0, 2, tmp_path, like=tmp_path / first["png"])
     assert given[0].shape == (1, 32, 32)
@@ -111,7 +111,7 @@ def test_a_real_clip_takes_the_same_way_through_codec_and_vae(params: Params, tm
     again = clips.reconstructed(small, describe.through_vae(small_models.model()))
     assert again.picture.pixels.shape == (RESOLUTION, RESOLUTION)
     full = forward.full_size(small.picture)
-    assert seconds_apart(inverse.waveform_from_picture(full, codec.decode, 1)) == pytest.approx(1.0, rel=0.02)
+    assert seconds_apart(inversion.waveform_from_image(full, codec.decode, 1)) == pytest.approx(1.0, rel=0.02)
 
 
 def test_the_vae_takes_real_clips_of_any_length() -> None:

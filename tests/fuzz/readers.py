@@ -288,7 +288,7 @@ def pngs() -> list[Seed]:
     """Mono, three channels, stereo, without tags, with a palette."""
     from PIL import Image
 
-    from tasks.codec.image import RIFFUSION, Picture, save
+    from tasks.codec.image import RIFFUSION, SpectrogramImage, save
 
     pixels = (np.arange(32 * 24).reshape(32, 24) % 251).astype(np.uint8)
     params = RIFFUSION.model_copy(update={"n_mels": 32})
@@ -297,9 +297,9 @@ def pngs() -> list[Seed]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.png"
         for picture, three in (
-            (Picture(pixels, 1e6, -14.0, params), False),
-            (Picture(pixels, 1e6, None, params, 40), True),
-            (Picture(stereo, 1e6, -14.0, params), False),
+            (SpectrogramImage(pixels, 1e6, -14.0, params), False),
+            (SpectrogramImage(pixels, 1e6, None, params, 40), True),
+            (SpectrogramImage(stereo, 1e6, -14.0, params), False),
         ):
             save(picture, path, three)
             found.append({"p.png": path.read_bytes()})

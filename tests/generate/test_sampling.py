@@ -15,9 +15,9 @@ from PIL import Image
 
 from tasks.apps import single_clip
 from tasks.base import demo_model
-from tasks.codec import forward, inverse
+from tasks.codec import forward, inversion
 from tasks.core import windows
-from tasks.core.errors import ModelError, ParameterError, PictureError
+from tasks.core.errors import ImageError, ModelError, ParameterError
 from tasks.core.seeding import drawn_from
 from tasks.generate import clip_writer, diffusion, manifest, sampling
 from tasks.generate.params import GenerateParams
@@ -242,7 +242,7 @@ def test_a_png_says_how_it_was_made_and_sounds_like_its_wav(
     assert (facts["experiment"], facts["emotion"], facts["seed"]) == ("ours", "calm", 2)
     assert facts["parameters"]["guidance"] == params.guidance
     seed = clip_writer.seed_from(1, "phases", "calm", 2)
-    waveform = inverse.waveform_from_picture(forward.load(tmp_path / row["png"]), params.decode, seed)
+    waveform = inversion.waveform_from_image(forward.load(tmp_path / row["png"]), params.decode, seed)
     stored, rate = soundfile.read(tmp_path / row["wav"], dtype="float32", always_2d=True)
     pictures = [forward.encode(sound, rate, demo_params.spectrogram) for sound in (waveform, stored.T)]
     assert np.abs(stored).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
@@ -314,7 +314,7 @@ def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_picture_shorter_than_asked_is_refused(demo_params: Params) -> None:
-    with pytest.raises(PictureError, match="too short"):
+    with pytest.raises(ImageError, match="too short"):
         clip_writer.full_picture(np.zeros((32, 32), np.uint8), 6.0, demo_params.spectrogram)
 
 
