@@ -28,7 +28,7 @@ from benchmarks.record import Report
 from tasks.base import pretraining
 from tasks.base.demo_model import build_vae
 from tasks.core.seeding import pinned
-from tasks.models import export
+from tasks.models import pipelines
 from tasks.settings import load
 from tasks.train.params import experiment_of
 from tasks.trainer import loop
@@ -58,7 +58,7 @@ def untrained_base(folder: Path) -> Path:
     """The demo's model with the weights it is drawn with."""
     sizes = load(Path("profiles/demo.yaml")).base.demo
     assert sizes is not None
-    export.save(pretraining.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
+    pipelines.save(pretraining.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
     return folder
 
 

@@ -149,7 +149,7 @@ def test_pickled_weights_are_refused(tmp_path, bomb, ending):
         for weights in (folder / part).glob("*.safetensors"):
             weights.unlink()
         (folder / part / f"{'pytorch_model' if part == 'text_encoder' else stem}{ending}").write_bytes(bomb[0])
-    for read in (hub.inspect, stored_pipeline.read_pipeline, describe.through_vae):
+    for read in (hub.inspect, stored_pipeline.pipelines.load, describe.through_vae):
         with pytest.raises(ModelError):
             read(folder)
 

@@ -8,7 +8,7 @@ from tasks.base import demo_model, vae
 from tasks.base.params import DemoBaseParams
 from tasks.core.errors import ParameterError
 from tasks.core.seeding import drawn_from, pinned
-from tasks.models import export
+from tasks.models import pipelines
 from tasks.trainer import images, loop
 
 Progress = Callable[[int, int, str], None]
@@ -33,7 +33,7 @@ def make_demo(
     with pinned(params.training.threads):
         examples = images.examples(dataset, "train", params.training, seed)
         autoencoder = vae.obtain(examples, params, seed, work, lambda done, total, note: progress(done, in_all, note))
-        export.save(assemble(autoencoder, params, seed), start, "Not trained yet.\n", {})
+        pipelines.save(assemble(autoencoder, params, seed), start, "Not trained yet.\n", {})
     return loop.train(
         "base",
         dataset,

@@ -33,7 +33,7 @@ WITHOUT_EFFECT = (  # knobs that change no weight and no curve, or only by way o
     "trackers",
 )
 WRITERS = (  # code that writes what was learnt, in the end or to look at, and changes nothing of it
-    "tasks.models.export",
+    "tasks.models.pipelines",
     "tasks.models.model_card",
     "tasks.trainer.finish",
     "tasks.trainer.preview",

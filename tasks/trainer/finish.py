@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.files import write_json
 from tasks.core.reading import json_of
-from tasks.models import export, model_card
+from tasks.models import model_card, pipelines
 from tasks.trainer import checkpoints, lora, trackers
 from tasks.trainer.batches import filled
 from tasks.trainer.params import ExperimentParams
@@ -68,7 +68,7 @@ def write_model(run: "Run", folder: Path, name: str, base: Path, row: dict[str, 
         "parameters": run.params.model_dump(),
         "seed": run.material.seed,
     }
-    export.save(pipeline, folder, card_of(run, name, base, row), facts, run.trainee.emotion)
+    pipelines.save(pipeline, folder, card_of(run, name, base, row), facts, run.trainee.emotion)
 
 
 def base_facts(base: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.core.errors import TrainingError
 from tasks.core.seeding import pinned
-from tasks.models.load import read_pipeline
+from tasks.models import pipelines
 from tasks.trainer import (
     checkpoints,
     data,
@@ -70,7 +70,7 @@ def train(
 def prepare(dataset: Path, base: Path, params: ExperimentParams, seed: int, work: Path, progress: Progress) -> Run:
     """The run of an experiment, at its newest checkpoint if there is one."""
     accelerator, notes = processes.accelerator(params)
-    pipeline = read_pipeline(base)
+    pipeline = pipelines.load(base)
     notes += trainee.word_notes(pipeline.tokenizer, params.emotions)
     trainee.refuse_cut_prompts(pipeline.tokenizer, params)
     pipeline.vae.requires_grad_(False).to(accelerator.device)

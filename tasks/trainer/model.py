@@ -12,7 +12,7 @@ from torch import nn
 
 from tasks.core.errors import ModelError, ParameterError
 from tasks.core.seeding import drawn_from
-from tasks.models.emotion_embedding import EmotionConditioning
+from tasks.models.emotion_conditioning import EmotionConditioning
 from tasks.trainer import lora
 from tasks.trainer.batches import filled
 from tasks.trainer.optimizers import choose_layers

@@ -19,7 +19,7 @@ def draw(run: "Run") -> None:
     run.pipeline.to(run.accelerator.device)
     for emotion in run.params.emotions:
         if run.trainee.emotion is not None:
-            run.trainee.emotion.choose([emotion] * params.images_per_emotion, params.guidance > 1)
+            run.trainee.emotion.set_labels([emotion] * params.images_per_emotion, params.guidance > 1)
         images = draw_pictures(
             run.pipeline,
             [filled(run.params.prompts[0], emotion)] * params.images_per_emotion,

@@ -152,7 +152,7 @@ def test_a_hub_that_falls_silent_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", silent)
     with pytest.raises(DownloadError, match="ReadTimeout"):
-        hub.obtain(REPOSITORY, COMMIT, tmp_path)
+        hub.download(REPOSITORY, COMMIT, tmp_path)
 
 
 def test_a_hub_without_the_repository_is_said(copy, tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from tasks.evaluate import embeddings
 from tasks.execution import cache, locks
 from tasks.label import annotations
 from tasks.lineage import changes, openlineage_spool, pipeline, records
-from tasks.models import emotion_embedding, hub
+from tasks.models import emotion_conditioning, hub
 from tasks.report import report, results
 from tasks.trainer import checkpoints, latents
 from tests.fuzz.readers import answers, demo, indexes, lay, read_zip, reader, zips
@@ -319,7 +319,7 @@ def test_damaged_tensors(tmp_path):
     assert latents.read_cached(tmp_path / "latents.safetensors") is None
     assert checkpoints.latest(tmp_path, "f") is None
     with pytest.raises(ModelError, match="does not fit"):
-        emotion_embedding.attach(None, tmp_path)
+        emotion_conditioning.attach(None, tmp_path)
 
 
 def test_a_spool_is_not_blocked_by_what_is_no_event(tmp_path):
