@@ -96,15 +96,15 @@ def plain(dataset: Path, model: Path, params: ExperimentParams, seed: int, work:
 
     run = loop.prepare(dataset, model, params, seed, work / "w" / "x", lambda *_: None)
     unet, text_encoder, vae = run.pipeline.unet, run.pipeline.text_encoder, run.pipeline.vae
-    tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.material.schedule
+    tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.data.schedule
     vae.to(device)
     rate = params.optimizer.learning_rate
     optimizer = torch.optim.AdamW([*unet.parameters(), *text_encoder.parameters()], lr=rate, weight_decay=0.0)
     torch.manual_seed(seed)
     ends = []
     for step in range(params.steps):
-        rows = run.material.order.rows_of(step, 0, 0)
-        examples = [run.material.examples[row] for row in rows]
+        rows = run.data.order.rows_of(step, 0, 0)
+        examples = [run.data.examples[row] for row in rows]
         pictures = []
         for example in examples:
             image = Image.open(example.path).convert("RGB")

@@ -19,7 +19,7 @@ from tasks.core.storage import replacing
 from tasks.execution.closure import code_digest
 from tasks.models.pixels import scaled
 from tasks.trainer import checkpoints
-from tasks.trainer.images import Example, read_picture
+from tasks.trainer.images import Example, read_image
 from tasks.trainer.optimizers import learning_rate_share
 
 KL_WEIGHT = 1e-6  # as latent diffusion's (Rombach et al. 2022): just enough to keep the latents bounded
@@ -46,7 +46,7 @@ def train(
     import torch
 
     pixels = torch.from_numpy(
-        np.stack([read_picture(example.path, params.training.resolution)[..., :1] for example in examples])
+        np.stack([read_image(example.path, params.training.resolution)[..., :1] for example in examples])
     )
     vae = vae.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=params.vae_learning_rate, weight_decay=0.0, fused=True)

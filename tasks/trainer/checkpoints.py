@@ -3,8 +3,8 @@
 Tensors in safetensors (nothing pickled), the rest in JSON; a folder is written aside and renamed, so that one
 with a name is whole. Random state need not be saved: every draw is keyed by seed and step.
 
-A run's folder is named by its inputs, all that its weights and curves follow from. A run of other inputs has a
-folder beside it, and removes the older one only when it has a checkpoint of its own.
+A run's folder is named after its inputs, all that its weights and curves follow from. A run of other inputs has a
+folder beside it, and removes the older one only once it has a checkpoint of its own.
 """
 
 import logging
@@ -35,18 +35,18 @@ def run_folder(runs: Path, inputs: dict[str, Any]) -> Path:
 def remove_other_runs(run: Path) -> None:
     """Remove the folders of runs of other inputs beside `run`, once it has a checkpoint of its own."""
     for other in run.parent.iterdir():
-        if other != run and found(run / "checkpoints"):
+        if other != run and list_checkpoints(run / "checkpoints"):
             shutil.rmtree(other, ignore_errors=True)
 
 
 def warn_of_other_run(run: Path, inputs: dict[str, Any]) -> None:
     """Say what changed when there is no checkpoint for `run`, but one of other inputs beside it."""
     others = [path for path in run.parent.glob("*/checkpoints/step-*") if path.parents[1] != run]
-    if found(run / "checkpoints") or not others:
+    if list_checkpoints(run / "checkpoints") or not others:
         return
     newest = max(others, key=lambda path: path.stat().st_mtime)
     log.warning(
-        "training starts anew: the checkpoint %s was made with other inputs (%s); it is kept until this run has "
+        "training starts anew: the checkpoint %s was made from other inputs (%s); it stays until this run has "
         "one of its own",
         newest,
         "; ".join(changes(inputs_of(newest), inputs)) or "which ones, it does not say",
@@ -91,7 +91,7 @@ def save(folder: Path, step: int, tensors: dict[str, Any], facts: dict[str, Any]
         whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         save_file(whole, temporary / "state.safetensors")
         write_json(temporary / "state.json", facts)
-    for old in found(folder)[:-keep]:
+    for old in list_checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
 
 
@@ -104,7 +104,7 @@ def save_best(run: Path, weights: dict[str, Any]) -> None:
         save_file(whole, temporary)
 
 
-def found(folder: Path) -> list[Path]:
+def list_checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first."""
     return sorted(folder.glob("step-*")) if folder.is_dir() else []
 
@@ -117,7 +117,7 @@ def latest(folder: Path, fingerprint: str) -> tuple[dict[str, Any], dict[str, An
     if not folder.is_dir():
         return None
     remove_temporaries(folder)
-    for path in reversed(found(folder)):
+    for path in reversed(list_checkpoints(folder)):
         checkpoint = read(path)
         if checkpoint is None:
             shutil.rmtree(path, ignore_errors=True)  # another process may be at it too

@@ -320,7 +320,7 @@ def read_png(folder: Path) -> None:
     assert 0 <= picture.max_value < 1e20
     assert picture.columns >= 1
     assert picture.loudness_lufs is None or math.isfinite(picture.loudness_lufs)
-    assert images.read_picture(folder / "p.png", 32).shape == (32, 32, 3)
+    assert images.read_image(folder / "p.png", 32).shape == (32, 32, 3)
 
 
 def read_png_as_sound(folder: Path) -> None:
@@ -715,13 +715,13 @@ def sidecars() -> list[Seed]:
 def read_sidecars(folder: Path) -> None:
     """Each is a mapping, or refused."""
     from tasks.lineage import crate, song_facts
-    from tasks.trainer import finish, latents
+    from tasks.trainer import export, latents
 
     for name in ("data/generated/ours/sad_0001.png", "models/ours/unet/x.safetensors"):
         assert isinstance(song_facts.row_of_file(folder, name), dict)
     assert isinstance(song_facts.corrections(folder), dict)
     assert isinstance(crate.licences(folder), str)
-    assert isinstance(finish.base_facts(folder / "models/base"), dict)
+    assert isinstance(export.base_facts(folder / "models/base"), dict)
     assert latents.vae_key(folder / "models/base/vae")
 
 

@@ -178,7 +178,7 @@ def test_what_writes_the_result_is_no_input(monkeypatch):
     texts = {name: closure.file_of(name).read_text() for name in closure.deciding("tasks.trainer.loop")}
     assert set(data.WRITERS) < set(texts)
     digests = []
-    for edited in (None, "tasks.trainer.finish", "tasks.models.model_card", "tasks.trainer.losses"):
+    for edited in (None, "tasks.trainer.export", "tasks.models.model_card", "tasks.trainer.losses"):
         known = {texts[name]: f"{name} edited" if name == edited else name for name in texts}
         monkeypatch.setattr(closure, "source_digest", lambda text, where, known=known: known[text])
         closure.code_digest.cache_clear()
@@ -209,14 +209,14 @@ def test_damaged_checkpoints_are_removed_and_those_of_other_inputs_left_alone(tm
     (tmp_path / "step-0000002/state.safetensors").write_bytes(b"half")
     tensors, _ = checkpoints.latest(tmp_path, "ours")
     assert tensors["a"].tolist() == [1, 1]
-    assert [path.name for path in checkpoints.found(tmp_path)] == ["step-0000001", "step-0000003"]
+    assert [path.name for path in checkpoints.list_checkpoints(tmp_path)] == ["step-0000001", "step-0000003"]
 
 
 def test_the_logged_loss_is_that_of_all_micro_batches(tmp_path):
     params = small_models.experiment(accumulation=2, steps=1, checkpoints={"every_steps": 9})
     parts = (small_models.dataset(), small_models.model(), params, 1, tmp_path / "a/work", lambda *_: None)
     prepared = loop.prepare(*parts)
-    expected = [loop.batch_loss(prepared, prepared.material.batch(0, micro, 0)).item() for micro in (0, 1)]
+    expected = [loop.batch_loss(prepared, prepared.data.batch(0, micro, 0)).item() for micro in (0, 1)]
     loop.fit(prepared, lambda *_: None)
     assert prepared.state.losses[0][1] == pytest.approx(sum(expected) / 2, rel=1e-6)
 
@@ -254,7 +254,7 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_exported(tmp_path)
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     # The warm-up's first update is nothing, the second ruins the weights: what step 2 left is not kept.
     blown = {"learning_rate": 1e30, "max_gradient_norm": 0.0, "warmup_steps": 8}
-    with pytest.raises(TrainingError, match=r"(?s)not a number.*step 3, pictures train.*step-0000001.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"(?s)not a number.*step 3, images train.*step-0000001.*learning_rate"):
         run(tmp_path, steps=8, optimizer=blown, validation={"every_steps": 8})
     [saved] = saved_by(tmp_path)
     tensors, facts = checkpoints.read(saved)
@@ -277,9 +277,9 @@ def test_out_of_memory_says_what_to_lower(tmp_path):
         torch.empty(2**60)
 
 
-def test_a_class_without_pictures_is_named(tmp_path):
+def test_a_class_without_images_is_named(tmp_path):
     small_models.make_dataset(tmp_path / "dataset", {"sad": 0})
-    with pytest.raises(TrainingError, match=r"no pictures of sad"):
+    with pytest.raises(TrainingError, match=r"no images of sad"):
         loop.train(
             "tiny",
             tmp_path / "dataset",
@@ -395,7 +395,7 @@ KNOBS = {
     "embedding": {"conditioning": {"emotion_embedding": True}},
     "average": {"ema_decay": 0.5},
     "LoRA": {"lora": {"rank": 2, "alpha": 2}},
-    "fewer pictures": {"max_images_per_emotion": 1},
+    "fewer images": {"max_images_per_emotion": 1},
 }  # fmt: skip
 
 
