@@ -1,4 +1,4 @@
-"""A base from elsewhere: hub or folder -> looked at, loaded by stock diffusers, **saved as models/base**."""
+"""A base from elsewhere: hub or folder -> checked, loaded by stock diffusers, **saved as models/base**."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def adopt(params: BaseParams, resolution: int, target: Path, work: Path, progress: Progress) -> dict[str, Any]:
-    """A real Stable Diffusion as `target`: looked at, loaded by stock diffusers, saved again in safetensors."""
+    """A real Stable Diffusion as `target`: checked, loaded by stock diffusers, saved again in safetensors."""
     repository = params.repository or ""
     folder, _ = hub.fetch(repository, params.revision, work, progress)
     pipeline = pipelines.load(folder)

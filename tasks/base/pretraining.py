@@ -1,4 +1,4 @@
-"""The demo's own base: pictures without labels -> VAE -> U-Net and text encoder -> **models/base**."""
+"""The demo's own base: images without labels -> VAE -> U-Net and text encoder -> **models/base**."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ Progress = Callable[[int, int, str], None]
 def make_demo(
     dataset: Path, params: DemoBaseParams, resolution: int, seed: int, target: Path, work: Path, progress: Progress
 ) -> dict[str, Any]:
-    """A small Stable Diffusion, pre-trained on the training pictures without their labels.
+    """A small Stable Diffusion, pre-trained on the training images without their labels.
 
     First the VAE, then U-Net and text encoder together, by the same loop as the experiments.
     """
@@ -32,7 +32,9 @@ def make_demo(
     start = work / "untrained"
     with pinned(params.training.threads):
         examples = images.examples(dataset, "train", params.training, seed)
-        autoencoder = vae.obtain(examples, params, seed, work, lambda done, total, note: progress(done, in_all, note))
+        autoencoder = vae.load_or_train(
+            examples, params, seed, work, lambda done, total, note: progress(done, in_all, note)
+        )
         pipelines.save(assemble(autoencoder, params, seed), start, "Not trained yet.\n", {})
     return loop.train(
         "base",

@@ -1,4 +1,4 @@
-"""The demo's VAE: pictures -> trained, whitened **autoencoder** -> latents.
+"""The demo's VAE: images -> trained, whitened **autoencoder** -> latents.
 
 It learns on crops (it is convolutional), then its latents are shifted and scaled to mean 0 and deviation 1 a
 channel, inside its own 1x1 convolutions, so that the noise schedule meets data of unit size.
@@ -23,7 +23,7 @@ from tasks.trainer.images import Example, read_image
 from tasks.trainer.optimizers import learning_rate_share
 
 KL_WEIGHT = 1e-6  # as latent diffusion's (Rombach et al. 2022): just enough to keep the latents bounded
-WHITENED_ON = 256  # pictures
+WHITENED_ON = 256  # images
 WARMUP_STEPS = 20
 CHECKPOINT_EVERY = 100  # steps between checkpoints
 FLOOR = 1e-6
@@ -120,13 +120,13 @@ def reconstruction_loss(vae: Any, images: Any, draw: Any) -> Any:
 
 
 def latent_statistics(vae: Any, pixels: Any) -> tuple[Any, Any]:
-    """Mean and deviation [c] of the posterior means over pictures uint8 [n, H, W, 1]."""
+    """Mean and deviation [c] of the posterior means over images uint8 [n, H, W, 1]."""
     import torch
 
     latents = []
     with torch.no_grad():
-        for picture in pixels:
-            image = torch.from_numpy(scaled(picture.numpy()[None])).expand(-1, 3, -1, -1)
+        for one in pixels:
+            image = torch.from_numpy(scaled(one.numpy()[None])).expand(-1, 3, -1, -1)
             latents.append(vae.encode(image).latent_dist.mean)
     values = torch.cat(latents).double()
     return values.mean(dim=(0, 2, 3)), values.std(dim=(0, 2, 3)).clamp(min=FLOOR)
@@ -135,29 +135,29 @@ def latent_statistics(vae: Any, pixels: Any) -> tuple[Any, Any]:
 def whiten(vae: Any, means: Any, deviations: Any) -> None:
     """Fold z' = (z - mean) / deviation into `quant_conv` and its inverse into `post_quant_conv`.
 
-    Pictures are encoded and decoded as before; only the latents between have mean 0 and deviation 1 a channel.
+    Images are encoded and decoded as before; only the latents between have mean 0 and deviation 1 a channel.
     """
     import torch
 
-    into, back = vae.quant_conv, vae.post_quant_conv
+    into, out_of = vae.quant_conv, vae.post_quant_conv
     channels = len(means)
     with torch.no_grad():
         scale, shift = deviations.to(into.weight.dtype), means.to(into.weight.dtype)
         into.weight[:channels] /= scale[:, None, None, None]
         into.bias[:channels] = (into.bias[:channels] - shift) / scale
         into.bias[channels:] -= 2 * scale.log()  # the second half is the log of the variance
-        back.bias += back.weight[:, :, 0, 0] @ shift
-        back.weight *= scale[None, :, None, None]
+        out_of.bias += out_of.weight[:, :, 0, 0] @ shift
+        out_of.weight *= scale[None, :, None, None]
 
 
-def obtain(
+def load_or_train(
     examples: Sequence[Example],
     params: DemoBaseParams,
     seed: int,
     work: Path,
     progress: Callable[[int, int, str], None],
 ) -> Any:
-    """The trained VAE, from `work` when it was trained on the same pictures before."""
+    """The trained VAE, from `work` when it was trained on the same images before."""
     from safetensors.torch import load_file, save_file
 
     with drawn_from(seed, "vae weights"):
