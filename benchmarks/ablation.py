@@ -77,7 +77,7 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
             experiment,
             params.seed,
             model,
-            WORK / "work" / folder / "run",
+            WORK / "work" / folder,
             WORK / "curves" / folder,
             clock(ends),
         )
@@ -88,7 +88,7 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
     rows = [
         row
         for emotion in params.generate.prompts
-        for row in sampling.generate_clips(
+        for row in sampling.generate_batch(
             model, folder, emotion, list(range(clips)), params.generate, params.spectrogram, target, params.seed
         )
     ]

@@ -32,8 +32,8 @@ from scipy import fft
 
 from benchmarks.record import REAL, Report, real_clips
 from benchmarks.watch import cpu_ms, peak_memory
-from tasks.codec import forward, inverse
-from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec import forward, inversion
+from tasks.codec.image import RIFFUSION, SpectrogramImage
 from tasks.codec.params import DecodeParams
 from tasks.spectrogram import render
 
@@ -67,21 +67,21 @@ def excerpt(path: Path, n_samples: int) -> np.ndarray:
     return samples[start : start + n_samples]
 
 
-def riffusions_waveform(picture: Picture) -> np.ndarray:
+def riffusions_waveform(picture: SpectrogramImage) -> np.ndarray:
     """The reference way back: float32 [1, N]."""
     bank = librosa.filters.mel(sr=RATE, n_fft=17640, n_mels=512, fmin=0, fmax=10000, htk=True, norm=None)
-    mels = forward.mels_from_pixels(picture)[0].T
+    mels = forward.mels_from_image(picture)[0].T
     magnitudes = np.maximum(scipy.linalg.lstsq(bank, mels, lapack_driver="gelsy")[0], 0)
     waveform = librosa.griffinlim(
         magnitudes, n_iter=32, hop_length=HOP, win_length=4410, momentum=0.99, init="random", random_state=SEED
     )
-    return (waveform * (inverse.PEAK / max(np.abs(waveform).max(), 1)))[None].astype(np.float32)
+    return (waveform * (inversion.PEAK / max(np.abs(waveform).max(), 1)))[None].astype(np.float32)
 
 
 def fidelity(paths: list[Path], with_reference: bool) -> pd.DataFrame:
     """A row a method and clip."""
-    methods: dict[str, Callable[[Picture], np.ndarray]] = {
-        name: lambda picture, decode=decode: inverse.waveform_from_picture(picture, decode, SEED)
+    methods: dict[str, Callable[[SpectrogramImage], np.ndarray]] = {
+        name: lambda picture, decode=decode: inversion.waveform_from_image(picture, decode, SEED)
         for name, decode in OURS.items()
     }
     if with_reference:
@@ -99,13 +99,13 @@ def fidelity(paths: list[Path], with_reference: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def distances(picture: Picture, original: np.ndarray, waveform: np.ndarray) -> dict[str, float]:
+def distances(picture: SpectrogramImage, original: np.ndarray, waveform: np.ndarray) -> dict[str, float]:
     """How far the decoded waveform is from the picture (first two) and from the original audio (last two).
 
     Level is left out, by the gain that fits the mels best: both ways back scale what would clip.
     """
     again = forward.encode(waveform[None], RATE, RIFFUSION)
-    before, after = forward.mels_from_pixels(picture), forward.mels_from_pixels(again)
+    before, after = forward.mels_from_image(picture), forward.mels_from_image(again)
     gain = (before * after).sum() / np.square(after).sum()
     after, waveform = after * gain, waveform * gain
     sounds = (original[: len(waveform)] / 32768, waveform)
@@ -140,8 +140,8 @@ def speed(path: Path, runs: int) -> pd.DataFrame:
                 "decode": decode,
                 "pixels": cpu_ms(lambda: forward.encode(samples[None] / 32768, RATE, RIFFUSION), runs),
                 "PNG": cpu_ms(lambda: forward.save(picture, png), runs),
-                "back (10 s)": cpu_ms(lambda: inverse.waveform_from_picture(picture, OURS["ours: PGHI + 8"], SEED), 3),
-                "back (tile)": cpu_ms(lambda: inverse.waveform_from_picture(tile, OURS["ours: PGHI + 8"], SEED), 3),
+                "back (10 s)": cpu_ms(lambda: inversion.waveform_from_image(picture, OURS["ours: PGHI + 8"], SEED), 3),
+                "back (tile)": cpu_ms(lambda: inversion.waveform_from_image(tile, OURS["ours: PGHI + 8"], SEED), 3),
             },
             "plain librosa + Pillow": {
                 "decode": cpu_ms(lambda: librosa.load(mp3, sr=RATE), 3),

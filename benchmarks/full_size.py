@@ -23,7 +23,6 @@ from benchmarks.record import Report
 from tasks.settings import load
 from tasks.train.params import experiment_of
 from tasks.trainer import loop
-from tasks.trainer import model as trainee
 from tasks.trainer import run as training_run
 from tasks.trainer.batches import Prompts
 from tasks.trainer.params import ExperimentParams, changed
@@ -195,9 +194,10 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
 
     from tasks.trainer import losses, optimizers, processes
     from tasks.trainer.batches import Order
-    from tasks.trainer.data import Material
+    from tasks.trainer.data import TrainingData
     from tasks.trainer.images import Example
     from tasks.trainer.latents import Latents
+    from tasks.trainer.model import TrainableModel
 
     accelerator, notes = processes.accelerator(params)
     prompts = Prompts(params.prompts, params.emotions)
@@ -207,15 +207,15 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
         unet.enable_gradient_checkpointing()
         text_encoder.gradient_checkpointing_enable()
     tokens = torch.randint(49406, (len(prompts.texts), 77), generator=torch.Generator().manual_seed(1))
-    learner = trainee.Trainee(unet, text_encoder, tokens, None).to(accelerator.device)
-    optimizer, ran = optimizers.build(learner.groups(params), params.optimizer, accelerator.device)
+    trainable = TrainableModel(unet, text_encoder, tokens, None).to(accelerator.device)
+    optimizer, ran = optimizers.build(trainable.groups(params), params.optimizer, accelerator.device)
     if ran != params.optimizer.name:
         notes.append(f"optimizer {ran}")
     side, n = params.resolution // 8, 10
     means = torch.randn(n, 4, side, side, generator=torch.Generator().manual_seed(2))
     labels = np.arange(n) % len(params.emotions)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    material = Material(
+    training_data = TrainingData(
         params=params,
         seed=1,
         examples=[Example(Path(f"{index}.png"), f"{index}.png", "") for index in range(n)],
@@ -227,27 +227,29 @@ def assembled(model: dict[str, Any], params: ExperimentParams, work: Path) -> An
         schedule=losses.schedule_of(scheduler, params.loss),
         class_weights=losses.class_weights([2] * len(params.emotions)),
         fixed=None,  # type: ignore[arg-type]
-        fingerprint="",
+        inputs={},
     )
-    prepared, stepper = accelerator.prepare(learner, optimizer)
-    learning = list(learner.learning().values())
-    average = optimizers.MovingAverage(learning, params.ema_decay) if params.ema_decay else None
+    prepared, stepper = accelerator.prepare(trainable, optimizer)
+    trainable_parameters = list(trainable.trainable_parameters().values())
+    average = optimizers.MovingAverage(trainable_parameters, params.ema_decay) if params.ema_decay else None
     return training_run.Run(
-        params, material, prepared, stepper, average, None, accelerator, notes, training_run.State(), work, None
+        params, training_data, prepared, stepper, average, None, accelerator, notes, training_run.State(), work, None
     )
 
 
 def one_step(run: Any, step: int) -> None:
     """An optimizer step as the loop does it."""
     for micro in range(run.params.accumulation):
-        batch = run.material.batch(step, micro, 0)
+        batch = run.data.batch(step, micro, 0)
         loss = loop.batch_loss(run, batch) / run.params.accumulation
         run.accelerator.backward(loss)
-    run.accelerator.clip_grad_norm_(list(run.trainee.learning().values()), run.params.optimizer.max_gradient_norm)
+    run.accelerator.clip_grad_norm_(
+        list(run.unwrapped_model.trainable_parameters().values()), run.params.optimizer.max_gradient_norm
+    )
     run.optimizer.step()
     run.optimizer.zero_grad()
     if run.average:
-        run.average.update(list(run.trainee.learning().values()), step)
+        run.average.update(list(run.unwrapped_model.trainable_parameters().values()), step)
 
 
 @contextlib.contextmanager

@@ -25,10 +25,10 @@ import pandas as pd
 from PIL import Image
 
 from benchmarks.record import Report
-from tasks.base import base
+from tasks.base import pretraining
 from tasks.base.demo_model import build_vae
 from tasks.core.seeding import pinned
-from tasks.models import export
+from tasks.models import pipelines
 from tasks.settings import load
 from tasks.train.params import experiment_of
 from tasks.trainer import loop
@@ -58,7 +58,7 @@ def untrained_base(folder: Path) -> Path:
     """The demo's model with the weights it is drawn with."""
     sizes = load(Path("profiles/demo.yaml")).base.demo
     assert sizes is not None
-    export.save(base.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
+    pipelines.save(pretraining.assemble(build_vae(sizes).eval(), sizes, 1), folder, "untrained\n", {})
     return folder
 
 
@@ -96,15 +96,15 @@ def plain(dataset: Path, model: Path, params: ExperimentParams, seed: int, work:
 
     run = loop.prepare(dataset, model, params, seed, work / "w" / "x", lambda *_: None)
     unet, text_encoder, vae = run.pipeline.unet, run.pipeline.text_encoder, run.pipeline.vae
-    tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.material.schedule
+    tokenizer, device, schedule = run.pipeline.tokenizer, run.accelerator.device, run.data.schedule
     vae.to(device)
     rate = params.optimizer.learning_rate
     optimizer = torch.optim.AdamW([*unet.parameters(), *text_encoder.parameters()], lr=rate, weight_decay=0.0)
     torch.manual_seed(seed)
     ends = []
     for step in range(params.steps):
-        rows = run.material.order.rows_of(step, 0, 0)
-        examples = [run.material.examples[row] for row in rows]
+        rows = run.data.order.rows_of(step, 0, 0)
+        examples = [run.data.examples[row] for row in rows]
         pictures = []
         for example in examples:
             image = Image.open(example.path).convert("RGB")

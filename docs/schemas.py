@@ -1,6 +1,11 @@
 """What every table of the pipeline holds; docs/reference/data.md is printed from it, a test compares it with a run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from tasks.generate import manifest
+from tasks.spectrogram import render
+from tasks.trainer import trackers
 
 
 @dataclass(frozen=True)
@@ -10,6 +15,11 @@ class Table:
     path: str
     what: str
     columns: dict[str, str]
+
+
+def meanings(columns: Iterable[str], *texts: str) -> dict[str, str]:
+    """Each column that the stage declares with its meaning, in the stage's order."""
+    return dict(zip(columns, texts, strict=True))
 
 
 SPECTROGRAM = {
@@ -74,27 +84,25 @@ TABLES = (
         "song_id": "the song", "segment": "index in the song, from 0", **AXES, "emotion": "class; null: none",
         "provenance": "dynamic: from per-second annotations; song: the song's own label"}),
     Table("data/spectrograms/manifest.parquet", "One row a picture. Pictures are named SONG_SEGMENT_TILE.png, "
-          "with -AUGMENTATION where there is one, and carry their parameters inside.", {
-              "file": "picture", **SPECTROGRAM, "start_seconds": "start in the song (s)",
-              "n_columns": "columns of one step (10 ms)", "max_value": "mel value that pixel 0 stands for",
-              "loudness_lufs": "loudness of the audio (LUFS)", "augmentation": "empty, or the change made",
-              "pixels_sha256": "hash of size and pixels, independent of compression"}),
+          "with -AUGMENTATION where there is one, and carry their parameters inside.", meanings(
+              render.COLUMNS, "picture", *SPECTROGRAM.values(), "start in the song (s)", "columns of one step (10 ms)",
+              "mel value that pixel 0 stands for", "loudness of the audio (LUFS)", "empty, or the change made",
+              "hash of size and pixels, independent of compression")),
     Table("data/dataset/dataset.parquet", "One row a picture that can be trained or tested on. In `train`, "
           "`validation` and `test`, `metadata.jsonl` says the same in the Hugging Face imagefolder form. "
           "`README.md` is the data card.", DATASET),
     Table("data/dataset/excluded.parquet", "Pictures left out.", {**DATASET, "reason": "why it is left out"}),
     Table("models/NAME", "An ordinary diffusers pipeline folder in safetensors. `README.md` is the model card, "
           "`emoriff.json` says what made it.", {}),
-    Table("reports/train/NAME/loss.csv", "One row an optimizer step.", {
-        "step": "optimizer step", "loss": "training loss of the step", "learning_rate": "of the U-Net",
-        "validation_loss": "loss on fixed pictures, noise and time steps; empty between validations"}),
-    Table("reports/train/NAME/validation.csv", "The validation loss, taken apart.", {
-        "step": "optimizer step", "group": "what it is taken apart by", "name": "which one", "loss": "its loss"}),
+    Table("reports/train/NAME/loss.csv", "One row per optimizer step.", meanings(
+        trackers.LOSS_COLUMNS, "optimizer step", "training loss of the step", "of the U-Net",
+        "loss on fixed pictures, noise and time steps; empty between validations")),
+    Table("reports/train/NAME/validation.csv", "The validation loss, taken apart.", meanings(
+        trackers.VALIDATION_COLUMNS, "optimizer step", "what it is taken apart by", "which one", "its loss")),
     Table("data/generated/NAME/manifest.parquet", "One row a clip. Files are EMOTION_SEED: picture, WAV, a "
-          "compressed file for listening, and a JSON that says how it was made.", {
-              "experiment": "model", "emotion": "the prompt word", "seed": "seed of the clip", "png": "picture",
-              "wav": "sound", "listening": "compressed sound", "sidecar": "JSON", "seconds": "length (s)",
-              "sha256": "hash of the WAV"}),
+          "compressed file for listening, and a JSON that says how it was made.", meanings(
+              manifest.COLUMNS, "model", "the prompt word", "seed of the clip", "picture", "sound", "compressed sound",
+              "JSON", "length (s)", "hash of the WAV")),
     Table("reports/metrics.json", "`experiments`: every measure of every model, with `value`, `low`, `high`, `n` and, "
           "where there is a test, `p` and `against`. `judge`: how good the judge is on real music. `floors`: the same "
           "distances for real clips. `settings`: what the figures rest on. "

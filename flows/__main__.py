@@ -60,7 +60,9 @@ def train(experiment: Annotated[str, typer.Argument(help="name of an experiment 
 def generate(
     prompt: Annotated[str | None, typer.Argument(help="an emotion: one clip for you; without it, the stage")] = None,
     experiment: Experiment = "ours",
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="length (s)")] = 5.12,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, max=600, help="length (s); default: generate.seconds of params.yaml")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="another seed, another piece")] = 0,
     to: Annotated[str | None, typer.Option(help="second emotion: glide from PROMPT to it")] = None,
     like: Annotated[Path | None, typer.Option(help="vary this audio clip or spectrogram picture")] = None,
@@ -76,8 +78,9 @@ def generate(
     from tasks.apps.single_clip import generate_clip
     from tasks.settings import load
 
-    folder = out or Path("clips") / experiment
-    row = generate_clip(prompt, experiment, load(), seconds, seed, folder, to, like, strength)
+    folder, values = out or Path("clips") / experiment, load()
+    length = seconds or values.generate.seconds
+    row = generate_clip(prompt, experiment, values, length, seed, folder, to, like, strength)
     for name in ("png", "wav", "listening"):
         typer.echo(folder / row[name])
 

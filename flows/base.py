@@ -12,7 +12,6 @@ from tasks.base.base import make_base
 from tasks.base.params import BaseParams
 from tasks.core.files import digest
 from tasks.core.layout import BASE, DATASET, work
-from tasks.core.params_base import key_values
 from tasks.dataset.params import DatasetParams
 from tasks.execution.buckets import in_process
 from tasks.execution.items import Bucket, Item
@@ -39,7 +38,5 @@ def base(params: BaseParams, dataset: DatasetParams, seed: int, compute: Compute
     """An ordinary diffusers pipeline folder in safetensors."""
     local = Path(params.repository or DATASET)
     content = hashes(local) if local.is_dir() else {}  # a hub's repository is pinned by its revision
-    wanted = [key_values(params), dataset.resolution, seed]
-    arguments = {"work": work("base", digest([content, wanted])[:16])}
-    item = Item("base", {"dataset": digest(content)}, arguments, outputs=(BASE.as_posix(),))
+    item = Item("base", {"dataset": digest(content)}, {"work": work("base")}, outputs=(BASE.as_posix(),))
     return counts(run(make_base_model, [item], compute, params=params, resolution=dataset.resolution, seed=seed))

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from prefect import flow, task
 
 from flows.engine.content import Content
@@ -17,6 +16,7 @@ from tasks.execution.cache import prune
 from tasks.execution.items import Bucket, Item
 from tasks.execution.params import ComputeParams
 from tasks.generate.generate import generate_clips
+from tasks.generate.manifest import FILES, manifest
 from tasks.generate.params import GenerateParams
 
 
@@ -35,7 +35,7 @@ def generate_batches(
     return in_pool(
         bucket,
         generate_clips,
-        files=["png", "wav", "listening", "sidecar"],
+        files=FILES,
         item_seconds=12 * 3600,
         model=model(experiment),
         folder=generated(experiment),
@@ -68,8 +68,7 @@ def generate(
     shared: dict[str, Any] = {"experiment": experiment, "params": params, "spectrogram": spectrogram, "seed": seed}
     with process_pool(compute.workers):
         done = run(generate_batches, items, compute, **shared)
-    table = pd.DataFrame([row for one in done for row in one.rows])
-    manifest = target / "manifest.parquet"
-    write_parquet(manifest, table.sort_values(["emotion", "seed"]))
-    prune(target, [manifest, *(Path(file) for one in done for file in one.files)])
+    table, file = manifest([row for one in done for row in one.rows]), target / "manifest.parquet"
+    write_parquet(file, table)
+    prune(target, [file, *(Path(file) for one in done for file in one.files)])
     return counts(done, clips=len(table))

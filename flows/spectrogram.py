@@ -18,7 +18,7 @@ from tasks.execution.buckets import in_pool, process_pool
 from tasks.execution.cache import prune
 from tasks.execution.items import Bucket, Item
 from tasks.execution.params import ComputeParams
-from tasks.spectrogram.render import render_song
+from tasks.spectrogram.render import manifest, render_song
 
 
 @task(
@@ -55,8 +55,7 @@ def spectrogram(params: SpectrogramParams, seed: int, compute: ComputeParams) ->
         )
     with process_pool(compute.workers):
         done = run(render_spectrograms, items, compute, params=params, seed=seed)
-    table = pd.DataFrame([row for one in done for row in one.rows])
-    order = ["song_id", "segment", "tile", "augmentation"]
-    write_parquet(SPECTROGRAM_MANIFEST, table.sort_values(order))
+    table = manifest([row for one in done for row in one.rows])
+    write_parquet(SPECTROGRAM_MANIFEST, table)
     prune(SPECTROGRAMS, [SPECTROGRAM_MANIFEST, *(Path(file) for one in done for file in one.files)])
     return counts(done, pictures=len(table))

@@ -8,7 +8,6 @@ from flows.engine.content import Content
 from flows.engine.run import counts, hashes, run, tell
 from tasks.core.files import digest
 from tasks.core.layout import BASE, DATASET, model, training, work
-from tasks.core.params_base import key_values
 from tasks.execution.buckets import in_process
 from tasks.execution.items import Bucket, Item
 from tasks.execution.params import ComputeParams
@@ -39,7 +38,7 @@ def train(params: TrainParams, experiment: str, seed: int, compute: ComputeParam
         "name": experiment,
         "target": target,
         "reports": curves,
-        "work": work(experiment, digest([content, [experiment, key_values(chosen), seed]])[:16]),
+        "work": work(experiment),
     }
     item = Item(experiment, content, arguments, outputs=(target.as_posix(), curves.as_posix()))
     done = run(fine_tune_model, [item], compute, experiment=chosen, seed=seed)

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, ValidationError, create_model
 
 from tasks.base.params import BaseParams
-from tasks.codec.params import SpectrogramParams
+from tasks.codec.params import MOST_STRETCH, SpectrogramParams
 from tasks.convert.params import ConvertParams
 from tasks.core.errors import InputError, ParameterError
 from tasks.core.messages import without_secrets
@@ -71,16 +71,53 @@ if ADDED := added_blocks():
     Params = create_model("Params", __base__=Params, **fields)  # type: ignore[misc, call-overload]
 
 
+def check_stages(params: Params, where: object) -> None:
+    """Raise where the blocks, each right by itself, cannot work together: hours of training would come first.
+
+    Raises:
+        ParameterError: stereo, clips longer than a segment, a segment too long for one square image.
+    """
+    spectrogram, length = params.spectrogram, params.segment.length_seconds
+    if spectrogram.channel == "stereo":
+        raise ParameterError(
+            "no model can be trained on stereo images",
+            where=f"{where}, spectrogram.channel",
+            expected="left, right or mix: a Stable Diffusion draws grey spectrograms",
+            got="stereo",
+            todo="set spectrogram.channel: mix; `emoriff encode --channel stereo` still takes single files",
+        )
+    if spectrogram.tiling == "square" and spectrogram.tile_columns > MOST_STRETCH * spectrogram.n_mels:
+        raise ParameterError(
+            "a segment is too long for one square image",
+            where=f"{where}, segment.length_seconds with spectrogram.tiling: square",
+            expected=f"at most {MOST_STRETCH} columns of {spectrogram.step_ms} ms in a column of the image "
+            f"({MOST_STRETCH * spectrogram.n_mels * spectrogram.step_ms / 1000:g} s)",
+            got=f"{length:g} s",
+            todo="shorten segment.length_seconds, or set spectrogram.tiling: tiles",
+        )
+    longest = length + spectrogram.step_ms / 1000  # a clip ends one column before its last
+    if params.generate.seconds > longest + 1e-6:
+        raise ParameterError(
+            "clips longer than a segment have no real clips to be compared with",
+            where=f"{where}, generate.seconds",
+            expected=f"at most segment.length_seconds ({length:g} s)",
+            got=f"{params.generate.seconds:g} s",
+            todo="shorten it, or lengthen segment.length_seconds; `emoriff generate PROMPT --seconds` makes longer "
+            "pieces",
+        )
+
+
 def parse(values: Any, where: object) -> Params:
     """Params from a mapping.
 
     Raises:
-        ParameterError: unknown or missing key (with the nearest known one), value out of range.
+        ParameterError: unknown or missing key (with the nearest known one), value out of range, stages that do not
+            fit each other.
     """
     if not isinstance(values, dict):
         raise ParameterError("no mapping", where=where, expected="blocks: download, convert, ...", got=type(values))
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False)
         more = [f"and {len(details) - MOST_ERRORS} more"] if len(details) > MOST_ERRORS else []
@@ -90,6 +127,10 @@ def parse(values: Any, where: object) -> Params:
             got="\n    " + "\n    ".join([*map(_explain, details[:MOST_ERRORS]), *more]),
             todo="`emoriff params` prints every key with its range; `emoriff use demo` restores a working file",
         ) from error
+    spectrogram = params.spectrogram.for_segments(params.segment.length_seconds)
+    params = params.model_copy(update={"spectrogram": spectrogram})
+    check_stages(params, where)
+    return params
 
 
 def _explain(detail: Any) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from tasks.codec.image import RIFFUSION, Picture, save
+from tasks.codec.image import RIFFUSION, SpectrogramImage, save
 from tasks.settings import PROFILES, load
 from tasks.train.params import experiment_of
 
@@ -59,7 +59,7 @@ def _clips(root: Path, arm: str, n_seeds: int, size: int, random: np.random.Gene
             name = f"{emotion}_{seed:04d}"
             bands = np.sin(np.arange(size)[:, None] / (8 + 3 * EMOTIONS.index(emotion))) * 90
             pixels = np.clip(150 + bands + random.normal(0, 20, (size, size)), 0, 255).astype(np.uint8)
-            save(Picture(pixels, 1e6, -14.0, RIFFUSION, 512), folder / f"{name}.png")
+            save(SpectrogramImage(pixels, 1e6, -14.0, RIFFUSION, 512), folder / f"{name}.png")
             soundfile.write(folder / f"{name}.ogg", tone(emotion, 5.12), RATE, format="OGG", subtype="VORBIS")
             soundfile.write(folder / f"{name}.wav", tone(emotion, 5.12), RATE)
             rows.append({"experiment": arm, "emotion": emotion, "seed": seed, "png": f"{name}.png"})

@@ -11,8 +11,7 @@ from PIL import Image
 
 from tasks.base import pretraining
 from tasks.base.params import DemoBaseParams
-from tasks.models import export
-from tasks.models.load import read_pipeline
+from tasks.models import pipelines
 from tasks.settings import Params, load
 from tasks.trainer.params import ExperimentParams, changed
 
@@ -97,7 +96,7 @@ def model() -> Path:
     from tasks.base.demo_model import build_vae
 
     folder = Path(mkdtemp()) / "base"
-    export.save(
+    pipelines.save(
         pretraining.assemble(build_vae(sizes()).eval(), sizes(), seed=1), folder, "A test.\n", {"name": "a test"}
     )
     return folder
@@ -116,4 +115,4 @@ def weights(folder: Path) -> dict[str, Any]:
 
 def pipeline() -> Any:
     """The untrained pipeline, loaded."""
-    return read_pipeline(model())
+    return pipelines.load(model())

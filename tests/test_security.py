@@ -32,7 +32,6 @@ from tasks.evaluate import describe
 from tasks.label import annotations
 from tasks.lineage import records
 from tasks.lineage.cache_repair import remove_corrupt
-from tasks.models import load as stored_pipeline
 from tests import planted
 from tests.flow_tasks import tasks_of_all_flows
 from tests.fuzz.readers import READERS
@@ -143,7 +142,7 @@ def read_in_place_of_each(reader, content: bytes) -> None:
 def test_pickled_weights_are_refused(tmp_path, bomb, ending):
     import shutil
 
-    from tasks.models import hub
+    from tasks.models import hub, pipelines
     from tests.small_models import model
 
     folder = Path(shutil.copytree(model(), tmp_path / "model"))
@@ -151,7 +150,7 @@ def test_pickled_weights_are_refused(tmp_path, bomb, ending):
         for weights in (folder / part).glob("*.safetensors"):
             weights.unlink()
         (folder / part / f"{'pytorch_model' if part == 'text_encoder' else stem}{ending}").write_bytes(bomb[0])
-    for read in (hub.inspect, stored_pipeline.read_pipeline, describe.through_vae):
+    for read in (hub.inspect, pipelines.load, describe.through_vae):
         with pytest.raises(ModelError):
             read(folder)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.codec import forward
-from tasks.core.errors import ParameterError, PictureError
+from tasks.core.errors import ImageError, ParameterError
 from tasks.core.files import seed_from
 from tasks.generate import clip_writer, sampling
 from tasks.settings import Params
@@ -63,7 +63,7 @@ def source_picture(file: Path, model: sampling.Model, params: Params) -> NDArray
     """An audio file or a picture at the model's size, uint8 [resolution, columns], whole latents only.
 
     Raises:
-        PictureError: it is shorter than one tile.
+        PictureError: it is shorter than one image.
     """
     if file.suffix.lower() == ".png":
         picture = forward.load(file)
@@ -72,13 +72,15 @@ def source_picture(file: Path, model: sampling.Model, params: Params) -> NDArray
 
         decoded = decode(file)
         picture = forward.encode(decoded.waveform, decoded.sample_rate_hz, params.spectrogram)
-    width = round(picture.columns * model.resolution / params.spectrogram.tile_columns)
+    one_image = params.spectrogram.tile_columns
+    n_columns = one_image if picture.columns == one_image - 1 else picture.columns  # a clip may lack the last one
+    width = round(n_columns * model.resolution / one_image)
     columns = width // model.scale * model.scale
     if columns < model.resolution:
-        raise PictureError(
+        raise ImageError(
             "too short to vary",
             where=file,
-            expected=f"at least one tile of {params.spectrogram.tile_columns} columns",
+            expected=f"at least one image of {one_image} columns",
             got=f"{picture.columns} columns",
         )
     small = forward.resized(picture, model.resolution, width).pixels

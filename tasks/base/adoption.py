@@ -1,4 +1,4 @@
-"""A base from elsewhere: hub or folder -> looked at, loaded by stock diffusers, **saved as models/base**."""
+"""A base from elsewhere: hub or folder -> checked, loaded by stock diffusers, **saved as models/base**."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,18 +6,17 @@ from typing import Any
 
 from tasks.base.params import BaseParams
 from tasks.core.files import sha256
-from tasks.models import export, hub, model_card
-from tasks.models.load import read_pipeline
+from tasks.models import hub, model_card, pipelines
 from tasks.trainer import model
 
 Progress = Callable[[int, int, str], None]
 
 
 def adopt(params: BaseParams, resolution: int, target: Path, work: Path, progress: Progress) -> dict[str, Any]:
-    """A real Stable Diffusion as `target`: looked at, loaded by stock diffusers, saved again in safetensors."""
+    """A real Stable Diffusion as `target`: checked, loaded by stock diffusers, saved again in safetensors."""
     repository = params.repository or ""
-    folder, _ = hub.fetched(repository, params.revision, work, progress)
-    pipeline = read_pipeline(folder)
+    folder, _ = hub.fetch(repository, params.revision, work, progress)
+    pipeline = pipelines.load(folder)
     model.refuse_resolution(pipeline, resolution)
     name = Path(repository).name if Path(repository).is_dir() else repository
     facts = {
@@ -39,6 +38,6 @@ def adopt(params: BaseParams, resolution: int, target: Path, work: Path, progres
         model_card.bullets({"taken from": facts["name"]}),
         "",
     )
-    export.save(pipeline, target, card, facts)
+    pipelines.save(pipeline, target, card, facts)
     progress(2, 2, "saved")
     return {"name": facts["name"], "parameters": sum(p.numel() for p in pipeline.unet.parameters())}

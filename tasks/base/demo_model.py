@@ -125,7 +125,7 @@ def build_unet(params: DemoBaseParams) -> Any:
 def build_scheduler() -> Any:
     """DDIM with v-prediction (Salimans & Ho 2022) and zero terminal SNR, trailing steps (Lin et al. 2024).
 
-    Spectrograms are mostly background: the mean brightness of a picture must be drawn too, which the usual
+    Spectrograms are mostly background: the mean brightness of an image must be drawn too, which the usual
     schedule, never quite pure noise at its end, cannot learn.
     """
     from diffusers import DDIMScheduler

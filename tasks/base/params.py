@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Parameters of the base model: params.yaml `base` -> **BaseParams** -> base."""
 
 from pydantic import Field
 

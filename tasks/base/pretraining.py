@@ -1,4 +1,4 @@
-"""The demo's own base: pictures without labels -> VAE -> U-Net and text encoder -> **models/base**."""
+"""The demo's own base: images without labels -> VAE -> U-Net and text encoder -> **models/base**."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ from tasks.base import demo_model, vae
 from tasks.base.params import DemoBaseParams
 from tasks.core.errors import ParameterError
 from tasks.core.seeding import drawn_from, pinned
-from tasks.models import export
+from tasks.models import pipelines
 from tasks.trainer import images, loop
 
 Progress = Callable[[int, int, str], None]
@@ -17,7 +17,7 @@ Progress = Callable[[int, int, str], None]
 def make_demo(
     dataset: Path, params: DemoBaseParams, resolution: int, seed: int, target: Path, work: Path, progress: Progress
 ) -> dict[str, Any]:
-    """A small Stable Diffusion, pre-trained on the training pictures without their labels.
+    """A small Stable Diffusion, pre-trained on the training images without their labels.
 
     First the VAE, then U-Net and text encoder together, by the same loop as the experiments.
     """
@@ -32,8 +32,10 @@ def make_demo(
     start = work / "untrained"
     with pinned(params.training.threads):
         examples = images.examples(dataset, "train", params.training, seed)
-        autoencoder = vae.obtain(examples, params, seed, work, lambda done, total, note: progress(done, in_all, note))
-        export.save(assemble(autoencoder, params, seed), start, "Not trained yet.\n", {})
+        autoencoder = vae.load_or_train(
+            examples, params, seed, work, lambda done, total, note: progress(done, in_all, note)
+        )
+        pipelines.save(assemble(autoencoder, params, seed), start, "Not trained yet.\n", {})
     return loop.train(
         "base",
         dataset,

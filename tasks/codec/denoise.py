@@ -1,17 +1,17 @@
-"""Noise out of generated pictures: generated pixels -> **cleaner pixels** -> waveform. Off unless asked for.
+"""Noise out of generated images: generated pixels -> **cleaner pixels** -> waveform. Off unless asked for.
 
-Two independent steps on the picture, before any phase is chosen:
+Two independent steps on the image, before any phase is chosen:
 gate: what lies near the estimated noise floor is attenuated (spectral gating; Boll 1979 subtracts instead, which
 leaves musical noise);
 filter: a median, or non-local means (Buades, Coll and Morel 2005), against the grain that diffusion leaves.
-Both also cost detail on clean pictures: `benchmarks/denoise.py` prints gain and cost.
+Both also cost detail on clean images: `benchmarks/denoise.py` prints gain and cost.
 """
 
 import numpy as np
 from scipy import ndimage
 
 from tasks.codec.params import DenoiseParams
-from tasks.core.errors import PictureError
+from tasks.core.errors import ImageError
 
 DECIBELS_PER_LEVEL = 80.0  # 20 log10(S) = 80 log10(level) for Riffusion's power of 0.25
 FLOOR_QUANTILE = 0.02  # of a row's levels over time: music pauses, noise does not
@@ -29,7 +29,7 @@ def denoise(pixels: np.ndarray, params: DenoiseParams) -> np.ndarray:
         PictureError: not uint8 [H, W].
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 2:
-        raise PictureError("not a picture", expected="uint8 [H, W]", got=(pixels.dtype, pixels.shape))
+        raise ImageError("not an image", expected="uint8 [H, W]", got=(pixels.dtype, pixels.shape))
     level = (255 - pixels.astype(np.float32)) / 255
     if params.filter == "median":
         level = ndimage.median_filter(level, size=3)

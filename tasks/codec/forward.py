@@ -1,7 +1,7 @@
-"""Waveforms to pictures, pixel for pixel as Riffusion makes them: wav + segments -> **spectrograms** -> dataset.
+"""Waveforms to images, pixel for pixel as Riffusion makes them: wav + segments -> **spectrograms** -> dataset.
 
 STFT -> magnitudes -> mels -> power 0.25 (or dB) -> 8 bits. The format was read from the public Riffusion code
-(Forsgren and Martiros, 2022). `tasks.codec.inverse` is the way back, `tasks.codec.image` the file format.
+(Forsgren and Martiros, 2022). `tasks.codec.inversion` is the way back, `tasks.codec.image` the file format.
 """
 
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from scipy import fft
 
 from tasks.audio.loudness import loudness
 from tasks.codec import mel
-from tasks.codec.image import RIFFUSION, Picture, load, resized, save, tiles
+from tasks.codec.image import RIFFUSION, SpectrogramImage, load, resized, save, tiles
 from tasks.codec.params import SpectrogramParams
 from tasks.core.errors import AudioError
 
-__all__ = ["RIFFUSION", "Picture", "encode", "load", "resized", "save", "tiles"]
+__all__ = ["RIFFUSION", "SpectrogramImage", "encode", "load", "resized", "save", "tiles"]
 
 BLOCK_FRAMES = 16  # frames transformed at once: 16 x 17,640 float32 stay in the second-level cache
 
 
-def encode(waveform: np.ndarray, sample_rate_hz: int, params: SpectrogramParams) -> Picture:
-    """The picture of a waveform, 1 + floor(N / hop) columns, with N counted at the parameters' rate.
+def encode(waveform: np.ndarray, sample_rate_hz: int, params: SpectrogramParams) -> SpectrogramImage:
+    """The image of a waveform, 1 + floor(N / hop) columns, with N counted at the parameters' rate.
 
     Args:
         waveform: float32 [C, N], C of 1 or 2, -1..1. It is rounded to int16 first, as Riffusion reads it: exact
@@ -43,7 +43,7 @@ def encode(waveform: np.ndarray, sample_rate_hz: int, params: SpectrogramParams)
         )
     mels = np.stack([mels_from_samples(channel, params) for channel in channels])
     pixels, max_value = pixels_from_mels(mels, params)
-    return Picture(
+    return SpectrogramImage(
         pixels, max_value, loudness(channels / np.float32(32768), params.sample_rate_hz), params, pixels.shape[1]
     )
 
@@ -111,7 +111,7 @@ def mels_from_samples(samples: np.ndarray, params: SpectrogramParams) -> np.ndar
 
 
 def n_frames(n_samples: int, params: SpectrogramParams) -> int:
-    """Columns of a picture of so many samples."""
+    """Columns of an image of so many samples."""
     return 1 + n_samples // sizes(params)[0]
 
 
@@ -146,37 +146,37 @@ def pixels_from_mels(mels: np.ndarray, params: SpectrogramParams) -> tuple[np.nd
     else:
         level = np.power(mels / np.float32(max_value), np.float32(params.power))
         planes = (np.float32(255) - level * np.float32(255)).astype(np.uint8)
-    return picture_from_planes(planes), max_value
+    return pixels_from_planes(planes), max_value
 
 
-def mels_from_pixels(picture: Picture) -> np.ndarray:
-    """Mels float32 [C, T, n_mels] of a picture: what `pixels_from_mels` took, to within 8 bits.
+def mels_from_image(image: SpectrogramImage) -> np.ndarray:
+    """Mels float32 [C, T, n_mels] of an image: what `pixels_from_mels` took, to within 8 bits.
 
-    A resized picture is first brought back to its full size.
+    A resized image is first brought back to its full size.
     """
-    params = picture.params
-    level = (255 - planes_from_picture(full_size(picture).pixels).astype(np.float32)) / 255
+    params = image.params
+    level = (255 - planes_from_pixels(full_size(image).pixels).astype(np.float32)) / 255
     if params.form == "log_mel":
         decibels = np.float32(params.top_db) * (level - 1)
-        return np.where(level > 0, np.float32(picture.max_value) * 10 ** (decibels / 10), np.float32(0))
-    return np.float32(picture.max_value) * np.power(level, np.float32(1 / params.power))
+        return np.where(level > 0, np.float32(image.max_value) * 10 ** (decibels / 10), np.float32(0))
+    return np.float32(image.max_value) * np.power(level, np.float32(1 / params.power))
 
 
-def full_size(picture: Picture) -> Picture:
-    """The picture with n_mels rows and all the columns that it stands for; itself when it has them."""
-    size = (picture.params.n_mels, picture.columns)
-    return picture if picture.pixels.shape[:2] == size else resized(picture, *size)
+def full_size(image: SpectrogramImage) -> SpectrogramImage:
+    """The image with n_mels rows and all the columns that it stands for; itself when it has them."""
+    size = (image.params.n_mels, image.columns)
+    return image if image.pixels.shape[:2] == size else resized(image, *size)
 
 
-def picture_from_planes(planes: np.ndarray) -> np.ndarray:
-    """[C, T, n_mels] laid out as a picture: low frequencies at the bottom; stereo as (0, left, right)."""
+def pixels_from_planes(planes: np.ndarray) -> np.ndarray:
+    """[C, T, n_mels] laid out as an image: low frequencies at the bottom; stereo as (0, left, right)."""
     flipped = planes.transpose(0, 2, 1)[:, ::-1]
     if len(flipped) == 1:
         return np.ascontiguousarray(flipped[0])
     return np.stack([np.zeros_like(flipped[0]), flipped[0], flipped[1]], axis=-1)
 
 
-def planes_from_picture(pixels: np.ndarray) -> np.ndarray:
+def planes_from_pixels(pixels: np.ndarray) -> np.ndarray:
     """The way back from `picture_from_planes`: [C, T, n_mels]."""
     channels = pixels[None] if pixels.ndim == 2 else pixels[:, :, 1:].transpose(2, 0, 1)
     return np.ascontiguousarray(channels[:, ::-1].transpose(0, 2, 1))

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""How spectrogram images are made, turned back into sound and cleaned: params.yaml -> **parameters** -> codec."""
 
 from typing import Annotated, Literal
 
@@ -7,26 +7,30 @@ from pydantic import Field, model_validator
 from tasks.core.params_base import Block
 
 AUGMENTATION = r"^(pitch[+-][12]|stretch(0\.9\d*|1\.0\d*|1\.10*)|noise([2-9]|[1-9]\d)\d)$"  # that keeps a label true
+MOST_STRETCH = 100  # columns that one column of a resized image can stand for
 
 
 class SpectrogramParams(Block):
     """spectrogram: wav + segments -> PNG. Riffusion's values unless you train another base model."""
 
-    form: Literal["riffusion", "log_mel"] = Field(description="power-law picture, or dB with top_db")
-    sample_rate_hz: int = Field(ge=8000, le=192000, description="of the audio that is pictured (Hz)")
+    form: Literal["riffusion", "log_mel"] = Field(description="power-law image, or dB with top_db")
+    sample_rate_hz: int = Field(ge=8000, le=192000, description="sample rate of the audio (Hz)")
     step_ms: int = Field(ge=1, description="one column (ms)")
     window_ms: int = Field(ge=1, description="Hann window (ms)")
     padded_ms: int = Field(ge=1, description="FFT length (ms)")
-    n_mels: int = Field(ge=8, description="rows of the picture")
+    n_mels: int = Field(ge=8, description="rows of the image")
     min_hz: int = Field(ge=0, description="lower end of the mel bank (Hz)")
     max_hz: int = Field(ge=100, description="upper end of the mel bank (Hz)")
     power: float = Field(gt=0, le=2, description="exponent of the power law")
     top_db: float = Field(gt=0, le=200, description="form log_mel: dynamic range (dB)")
-    channel: Literal["left", "right", "mix", "stereo"] = Field(description="which channel is pictured")
+    channel: Literal["left", "right", "mix", "stereo"] = Field(description="which channel becomes the image")
     tiling: Literal["tiles", "square"] = Field(
-        description="two overlapping tiles a segment, or one square picture of it, resized, as the thesis had it"
+        description="two overlapping tiles per segment, or the whole segment resized to one square image, as the "
+        "thesis had it"
     )
-    tile_columns: int = Field(ge=8, description="columns of a tile")
+    tile_columns: int = Field(
+        ge=8, description="columns of a tile; with tiling: square not read, an image then has those of a segment"
+    )
     augment: list[Annotated[str, Field(pattern=AUGMENTATION)]] = Field(
         description="extra copies of training segments, e.g. pitch+2 (semitones), stretch0.9 (tempo; moves arousal), "
         "noise40 (dB below)"
@@ -44,16 +48,24 @@ class SpectrogramParams(Block):
             raise ValueError("step, window and padded length must be whole numbers of samples")
         return self
 
+    def columns_of(self, seconds: float) -> int:
+        """Columns of a waveform of so many seconds, 1 + floor(samples / hop), as `tasks.codec.forward` makes them."""
+        return 1 + round(seconds * self.sample_rate_hz) // (self.sample_rate_hz * self.step_ms // 1000)
+
+    def for_segments(self, seconds: float) -> "SpectrogramParams":
+        """The same with `tile_columns` as what one image stands for: with `square` the columns of a whole segment."""
+        return self if self.tiling == "tiles" else self.model_copy(update={"tile_columns": self.columns_of(seconds)})
+
 
 class DecodeParams(Block):
-    """Picture -> audio."""
+    """Image -> audio."""
 
     method: Literal["pghi", "griffin_lim"] = Field(description="first phases: gradient integration, or random")
     iterations: int = Field(ge=0, le=512, description="Griffin-Lim iterations after the first phases")
 
 
 class DenoiseParams(Block):
-    """Post-processing of generated pictures."""
+    """Post-processing of generated images."""
 
     gate: bool = Field(description="spectral gating above an estimated noise floor")
     gate_db: float = Field(ge=0, le=60, description="attenuation below the gate (dB)")

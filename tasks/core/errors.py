@@ -65,7 +65,7 @@ class AudioError(InputError):
     """Audio that cannot be used."""
 
 
-class PictureError(InputError):
+class ImageError(InputError):
     """A picture that is no spectrogram."""
 
 

@@ -50,6 +50,6 @@ def training(experiment: str) -> Path:
     return TRAINING / experiment
 
 
-def work(experiment: str, key: str) -> Path:
-    """Checkpoints, latents and the like of one training run."""
-    return LOCAL / "work" / experiment / key
+def work(experiment: str) -> Path:
+    """Checkpoints and the like of an experiment's training; latents and prior pictures are shared beside it."""
+    return LOCAL / "work" / experiment

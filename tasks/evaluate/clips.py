@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.codec.image import Picture
+from tasks.codec.image import SpectrogramImage
 from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.errors import AudioError, InputError, MeasureError
 from tasks.core.files import seed_from
@@ -66,7 +66,7 @@ class Small:
     """A clip's picture at the model's resolution."""
 
     key: str
-    picture: Picture
+    picture: SpectrogramImage
 
 
 def choose_real_clips(
@@ -211,7 +211,7 @@ def small_picture(job: tuple[Clip, Codec]) -> Small:
     return Small(clip.key, shrunk(whole, codec))
 
 
-def shrunk(picture: Picture, codec: Codec) -> Picture:
+def shrunk(picture: SpectrogramImage, codec: Codec) -> SpectrogramImage:
     """The picture at the model's resolution, as wide as a tile is high for each tile it is long."""
     from tasks.codec import forward
 
@@ -231,7 +231,7 @@ def blurred(small: Small, factor: int) -> Small:
     return replace(small, picture=forward.resized(coarse, height, width))
 
 
-def thumbnail(picture: Picture) -> NDArray[np.float64]:
+def thumbnail(picture: SpectrogramImage) -> NDArray[np.float64]:
     """The picture at 32 x 32, mean 0 and deviation 1, as a vector: what it shows, without a VAE's loss of detail."""
     from tasks.codec import forward
 
@@ -256,13 +256,13 @@ def thumbnail_of_file(job: tuple[Path, Codec]) -> NDArray[np.float64]:
 
 def describe_small(job: tuple[Small, Codec, Embedding, str]) -> Described:
     """Features and vector of a small picture turned back into audio; `variant` completes its key."""
-    from tasks.codec import forward, inverse
+    from tasks.codec import forward, inversion
 
     small, codec, embedding, variant = job
     params = codec.spectrogram
     full = forward.resized(small.picture, params.n_mels, small.picture.columns)
     seed = seed_from(codec.seed, "evaluate", "decode", small.key)
-    waveform = inverse.waveform_from_picture(full, codec.decode, seed)
+    waveform = inversion.waveform_from_image(full, codec.decode, seed)
     return describe(f"{small.key}/{variant}", waveform, params.sample_rate_hz, embedding)
 
 

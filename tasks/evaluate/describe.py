@@ -35,15 +35,18 @@ def through_vae(base: Path) -> clips.Reconstruct:
 
     hub.refuse_pickles(base / "vae")
     vae = AutoencoderKL.from_pretrained(base / "vae", use_safetensors=True, local_files_only=True).eval()
+    side = 2 ** (len(vae.config.block_out_channels) - 1)  # pixels of a latent
 
     def reconstruct(pixels: np.ndarray) -> np.ndarray:
         import torch
 
+        height, width = pixels.shape
+        whole = np.pad(pixels, ((0, -height % side), (0, -width % side)), mode="edge")  # whole latents only
         with torch.inference_mode():
-            images = torch.from_numpy(scaled(np.repeat(pixels[:, :, None], 3, axis=2))[None])
+            images = torch.from_numpy(scaled(np.repeat(whole[:, :, None], 3, axis=2))[None])
             decoded = vae.decode(vae.encode(images).latent_dist.mean).sample
         grey = decoded.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-        return unscaled(grey[0].numpy())[..., 0]
+        return unscaled(grey[0].numpy())[:height, :width, 0]
 
     return reconstruct
 

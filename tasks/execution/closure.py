@@ -81,9 +81,10 @@ def file_of(module: str) -> Path:
 
 
 @lru_cache
-def code_digest(module: str) -> str:
-    """Digest of what `module` and its closure compile to, plumbing left out."""
-    return digest([[name, source_digest(file_of(name).read_text(), file_of(name))] for name in deciding(module)])
+def code_digest(module: str, without: tuple[str, ...] = ()) -> str:
+    """Digest of what `module` and its closure compile to, plumbing and the modules `without` left out."""
+    names = [name for name in deciding(module) if name not in without]
+    return digest([[name, source_digest(file_of(name).read_text(), file_of(name))] for name in names])
 
 
 def function_digest(function: Any) -> str:

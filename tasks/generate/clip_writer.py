@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.audio import write
-from tasks.codec import denoise, forward, inverse
-from tasks.codec.image import Picture
+from tasks.codec import denoise, forward, inversion
+from tasks.codec.image import SpectrogramImage
 from tasks.codec.params import SpectrogramParams
-from tasks.core.errors import PictureError
+from tasks.core.errors import ImageError
 from tasks.core.files import seed_from, sha256, slug, write_json
 from tasks.core.storage import replacing
 from tasks.generate.params import GenerateParams
@@ -87,32 +87,36 @@ def write_clip(
     }
 
 
-def full_picture(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramParams) -> Picture:
-    """The model's picture at the codec's size, cut to `seconds`.
+def full_picture(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramParams) -> SpectrogramImage:
+    """The model's picture at the codec's size and its true number of columns, cut to `seconds`.
+
+    As wide as it is high it stands for `tile_columns` columns of `step_ms`: a tile's, or a whole segment's.
 
     Raises:
         PictureError: it is shorter.
     """
-    width = round(pixels.shape[1] * params.tile_columns / pixels.shape[0])  # a tile is as wide as high
+    width = round(pixels.shape[1] * params.tile_columns / pixels.shape[0])  # an image is as wide as high
     wanted = n_columns(seconds, params)
     if wanted > width:
-        raise PictureError("the picture is too short", expected=f"{wanted} columns", got=width)
-    small = Picture(pixels, QUIET_MAX_VALUE, None, params, width)
+        raise ImageError("the picture is too short", expected=f"{wanted} columns", got=width)
+    small = SpectrogramImage(pixels, QUIET_MAX_VALUE, None, params, width)
     whole = forward.resized(small, params.n_mels, width)
     return replace(whole, pixels=np.ascontiguousarray(whole.pixels[:, :wanted]), n_columns=wanted)
 
 
-def denoised(picture: Picture, params: GenerateParams) -> Picture:
+def denoised(picture: SpectrogramImage, params: GenerateParams) -> SpectrogramImage:
     """The picture after the post-processing that the parameters ask for."""
     return replace(picture, pixels=denoise.denoise(picture.pixels, params.denoise))
 
 
-def levelled(picture: Picture, params: GenerateParams, seed: int) -> tuple[Picture, NDArray[np.float32]]:
+def levelled(
+    picture: SpectrogramImage, params: GenerateParams, seed: int
+) -> tuple[SpectrogramImage, NDArray[np.float32]]:
     """Picture and waveform [channels, samples] with a peak of PEAK_DBFS, `max_value` being what that level means.
 
     A model's picture does not say how loud it is, so all clips get the same peak.
     """
-    waveform = inverse.waveform_from_picture(picture, params.decode, seed)
+    waveform = inversion.waveform_from_image(picture, params.decode, seed)
     peak = float(np.abs(waveform).max())
     if peak == 0:
         return picture, waveform
@@ -128,7 +132,7 @@ def generation_facts(request: Request, params: GenerateParams, stage_seed: int) 
     return {**asked, "seconds": request.seconds, "stage_seed": stage_seed, "parameters": made_with, **request.extra}
 
 
-def save_picture(picture: Picture, path: Path, facts: dict[str, Any]) -> None:
+def save_picture(picture: SpectrogramImage, path: Path, facts: dict[str, Any]) -> None:
     """A PNG with Riffusion's tags and `facts` as JSON in the text chunk GENERATION_KEY."""
     with replacing(path) as temporary:
         forward.save(picture, temporary)

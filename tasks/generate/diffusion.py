@@ -18,8 +18,7 @@ from tasks.core import windows
 from tasks.core.errors import ModelError
 from tasks.core.seeding import generator
 from tasks.generate.params import GenerateParams
-from tasks.models import emotion_embedding
-from tasks.models.load import read_pipeline
+from tasks.models import emotion_conditioning, pipelines
 from tasks.models.pixels import scaled, unscaled
 
 Tensor = torch.Tensor
@@ -36,7 +35,7 @@ class Model:
     """A pipeline and, where the experiment trained one, what tells its U-Net the emotion beside the prompt."""
 
     pipeline: Any  # diffusers.StableDiffusionPipeline
-    emotion: emotion_embedding.EmotionConditioning | None
+    emotion: emotion_conditioning.EmotionConditioning | None
 
     @property
     def width(self) -> int:
@@ -91,9 +90,9 @@ def load_pipeline(folder: Path) -> Model:
     """
     if not (folder / "model_index.json").is_file():
         raise ModelError("no model", where=folder, expected="a diffusers pipeline folder (model_index.json)")
-    pipeline = read_pipeline(folder)
+    pipeline = pipelines.load(folder)
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Model(pipeline, emotion_embedding.attach(pipeline, folder))
+    return Model(pipeline, emotion_conditioning.attach(pipeline, folder))
 
 
 def scheduler_for(model: Model, name: Literal["ddim", "dpm_solver", "euler"], steps: int) -> Any:
@@ -189,7 +188,7 @@ def guided(
 def unet(model: Model, latents: Tensor, time: Tensor, embeddings: Tensor, emotions: list[str], guided: bool) -> Tensor:
     """One pass of the U-Net."""
     if model.emotion is not None:
-        model.emotion.choose(emotions, guided)
+        model.emotion.set_labels(emotions, guided)
     output: Tensor = model.pipeline.unet(latents, time, encoder_hidden_states=embeddings).sample
     return output
 

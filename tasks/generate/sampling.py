@@ -106,7 +106,7 @@ def _loaded(folder: Path, stamp: tuple[int, ...]) -> Model:
 
 
 def latent_length(model: Model, seconds: float, params: SpectrogramParams) -> int:
-    """Latent columns that hold so many seconds, at least one tile: a tile's `tile_columns` are `model.width`."""
+    """Latent columns that hold so many seconds, at least one image, whose `tile_columns` are `model.width`."""
     columns = clip_writer.n_columns(seconds, params)
     return max(model.width, -(-columns * model.width // params.tile_columns))
 

@@ -1,4 +1,4 @@
-"""A Stable Diffusion from a hub or a local folder, looked at before it is loaded: repository -> **folder** -> base.
+"""A Stable Diffusion from a hub or a local folder, checked before it is loaded: repository -> **folder** -> base.
 
 Configurations and safetensors only: pickled weights can run any code when read, so they are not even fetched.
 """
@@ -20,7 +20,7 @@ WANTED += [f"{part}/{name}*.safetensors" for part, name in WEIGHTS.items()]
 UNWANTED = ["*.fp16.safetensors", "*.non_ema.safetensors"]
 
 
-def obtain(repository: str, revision: str | None, work: Path) -> Path:
+def download(repository: str, revision: str | None, work: Path) -> Path:
     """The folder of a pipeline: `repository` itself when it is one, else what the hub holds at `revision`.
 
     The hub's address is HF_ENDPOINT's, as huggingface_hub reads it; what was fetched before is taken up again.
@@ -122,12 +122,12 @@ def refuse_pickles(part: Path) -> None:
     )
 
 
-def fetched(
+def fetch(
     repository: str, revision: str | None, work: Path, progress: Callable[[int, int, str], None]
 ) -> tuple[Path, dict[str, Any]]:
-    """The folder and its index, fetched and looked at."""
+    """The folder and its index, downloaded and checked."""
     progress(0, 2, f"fetching {repository}")
-    folder = obtain(repository, revision, work)
+    folder = download(repository, revision, work)
     index = inspect(folder)
     progress(1, 2, "checking")
     return folder, index

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Pixels as Stable Diffusion's VAE takes and gives them: uint8 images <-> **float images in -1..1**."""
 
 import numpy as np
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.codec.image import RIFFUSION, Picture, load, resized
+from tasks.codec.image import RIFFUSION, SpectrogramImage, load, resized
 from tasks.codec.mel import hz_to_mel
 from tasks.core.storage import replacing
 from tasks.report.results import Results
@@ -71,7 +71,7 @@ def collect(results: Results, media: Path) -> dict[str, list[list[Clip]]]:
     return rows
 
 
-def _first_picture(results: Results) -> Picture | None:
+def _first_picture(results: Results) -> SpectrogramImage | None:
     """Any generated picture: the real ones are drawn with its parameters and its length."""
     for arm, clips in results.clips.items():
         for name in clips.png:
@@ -91,7 +91,7 @@ def _generated_clips(results: Results, arm: str, emotion: str, media: Path) -> I
         yield _clip(arm, f"seed {row.seed}", load(folder / row.png), sound, media, _judgement(judged))
 
 
-def _real_clips(results: Results, emotion: str, like: Picture | None, media: Path) -> Iterator[Clip]:
+def _real_clips(results: Results, emotion: str, like: SpectrogramImage | None, media: Path) -> Iterator[Clip]:
     """Held-out clips, one a song."""
     clips = results.real_clips
     wanted = clips[(clips.emotion == emotion) & (clips.split == "test")].sort_values(["song_id", "start_seconds"])
@@ -106,7 +106,7 @@ def _real_clips(results: Results, emotion: str, like: Picture | None, media: Pat
         yield _clip(REAL, name, _cut(source, float(row.start_seconds), like, sound), sound, media, _judgement([row]))
 
 
-def _cut(source: Path, start_seconds: float, like: Picture | None, sound: Path) -> Picture:
+def _cut(source: Path, start_seconds: float, like: SpectrogramImage | None, sound: Path) -> SpectrogramImage:
     """The picture of a stretch of a WAV as long as the generated clips; its sound is written to `sound`."""
     import soundfile
 
@@ -130,7 +130,7 @@ def _judgement(rows: Any) -> dict[str, Any]:
     return {name: getattr(found[0], name) for name in ("predicted", "valence", "arousal")} if found else {}
 
 
-def _clip(arm: str, name: str, picture: Picture, sound: Path, media: Path, judged: dict[str, Any]) -> Clip:
+def _clip(arm: str, name: str, picture: SpectrogramImage, sound: Path, media: Path, judged: dict[str, Any]) -> Clip:
     shown = sound.with_suffix(".png")
     save_in_colour(picture, shown)
     seconds = picture.columns * picture.params.step_ms / 1000
@@ -146,7 +146,7 @@ def _clip(arm: str, name: str, picture: Picture, sound: Path, media: Path, judge
     )
 
 
-def save_in_colour(picture: Picture, target: Path) -> None:
+def save_in_colour(picture: SpectrogramImage, target: Path) -> None:
     """The picture at the page's size as a palette PNG: bright is loud. Stereo is shown as the mean of both."""
     pixels = resized(picture, PICTURE_HEIGHT, PICTURE_WIDTH).pixels
     if pixels.ndim == 3:

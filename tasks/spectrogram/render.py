@@ -1,9 +1,10 @@
-"""TODO docstring."""
+"""The images of segments: a song's WAV + its segments -> **PNG and manifest rows** -> dataset."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import soundfile
 
 from tasks.codec.forward import encode
@@ -14,11 +15,30 @@ from tasks.core.files import seed_from
 from tasks.segment.segments import spectrogram_name
 from tasks.spectrogram import augmentation
 
+COLUMNS = {  # of data/spectrograms/manifest.parquet
+    "file": "str",
+    "song_id": "int64",
+    "segment": "int64",
+    "tile": "int64",
+    "start_seconds": "float64",
+    "n_columns": "int64",
+    "max_value": "float64",
+    "loudness_lufs": "float64",
+    "augmentation": "str",
+    "pixels_sha256": "str",
+}
+
+
+def manifest(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The table of all spectrogram images, sorted by song, segment, tile and augmentation; columns as in COLUMNS."""
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["song_id", "segment", "tile", "augmentation"])
+
 
 def render_song(
     wav: Path, segments: list[dict[str, Any]], params: SpectrogramParams, folder: Path, seed: int
 ) -> list[dict[str, Any]]:
-    """The pictures of one song's segments in `folder`, and their manifest rows."""
+    """The images of one song's segments in `folder`, and their manifest rows."""
     return [row for segment in segments for row in render_segment(wav, segment, params, folder, seed)]
 
 
@@ -34,8 +54,8 @@ def render_segment(
     rows = []
     for word in ["", *params.augment]:
         waveform, rate = segment_waveform(wav, segment, word, seed)
-        picture = encode(waveform, rate, params)
-        for index, tile in enumerate(tiles(picture, params)):
+        image = encode(waveform, rate, params)
+        for index, tile in enumerate(tiles(image, params)):
             name = spectrogram_name(segment["song_id"], segment["segment"], index, word)
             save(tile, folder / name)
             rows.append(

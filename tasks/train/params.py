@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Training configurations: params.yaml `train` -> **the whole set of one experiment** -> training."""
 
 import reprlib
 from typing import Annotated, Any

@@ -20,7 +20,7 @@ def permutation(n: int, *purpose: object) -> np.ndarray:
 
 
 class Order:
-    """The pictures of each micro-batch, without replacement within an epoch."""
+    """The images of each micro-batch, without replacement within an epoch."""
 
     def __init__(self, labels: Sequence[int], params: ExperimentParams, seed: int) -> None:
         self.seed, self.params = seed, params
@@ -68,7 +68,7 @@ class Prompts:
         return self._rows[template, emotion]
 
     def draw(self, labels: Sequence[int], dropped: Any, generator: Any) -> Any:
-        """Rows of `texts` int64 [n]: one template drawn for each picture, the empty prompt where dropped."""
+        """Rows of `texts` int64 [n]: one template drawn for each image, the empty prompt where dropped."""
         import torch
 
         templates = torch.randint(self.n_templates, (len(labels),), generator=generator)

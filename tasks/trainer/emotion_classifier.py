@@ -1,7 +1,7 @@
-"""An emotion classifier on latents, whose opinion of the predicted picture is one more loss.
+"""An emotion classifier on latents, whose opinion of the predicted image is one more loss.
 
-Trained first, on the clean latents of the training pictures, then frozen. Its loss counts by the share of signal in
-the noisy picture: from pure noise no picture can be told.
+Trained first, on the clean latents of the training images, then frozen. Its loss counts by the share of signal in
+the noisy image: pure noise says nothing of the image.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from tasks.trainer.latents import Latents
 from tasks.trainer.losses import Schedule
 
 STEPS, BATCH, LEARNING_RATE = 200, 32, 2e-3
-NOISE = 0.3  # deviation of the noise on its training latents, so that it reads imperfect pictures too
+NOISE = 0.3  # deviation of the noise on its training latents, so that it reads imperfect images too
 
 
 def build(channels: int, n_emotions: int) -> nn.Module:
@@ -32,7 +32,7 @@ def build(channels: int, n_emotions: int) -> nn.Module:
     )
 
 
-def trained(latents: Latents, labels: Any, n_emotions: int, seed: int) -> nn.Module:
+def train(latents: Latents, labels: Any, n_emotions: int, seed: int) -> nn.Module:
     """The classifier after a fixed short training on balanced batches, frozen."""
     with drawn_from(seed, "auxiliary classifier"):
         classifier = build(latents.means.shape[1], n_emotions)

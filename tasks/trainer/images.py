@@ -1,4 +1,4 @@
-"""The dataset's pictures as a model sees them: data/dataset -> **pictures** -> latents -> training."""
+"""The dataset's images as a model sees them: data/dataset -> **images** -> latents -> training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tasks.codec.image import opened
-from tasks.core.errors import InputError, PictureError, TrainingError
+from tasks.codec.image import open_image
+from tasks.core.errors import ImageError, InputError, TrainingError
 from tasks.core.files import seed_from
 from tasks.core.reading import parquet_of
 from tasks.trainer.params import ExperimentParams
@@ -18,7 +18,7 @@ COLUMNS = ("file_name", "emotion", "split", "augmentation")
 
 @dataclass(frozen=True)
 class Example:
-    """One picture of the dataset and its class."""
+    """One image of the dataset and its class."""
 
     path: Path
     name: str  # file_name of dataset.parquet, e.g. train/00012_003_0.png
@@ -38,12 +38,12 @@ def read_table(dataset: Path) -> pd.DataFrame:
 
 
 def examples(dataset: Path, split: str, params: ExperimentParams, seed: int) -> list[Example]:
-    """The pictures of a split that an experiment uses, sorted by name.
+    """The images of a split that an experiment uses, sorted by name.
 
     Augmented copies only when asked for, and only in training; `max_images_per_emotion` takes a seeded choice.
 
     Raises:
-        TrainingError: an emotion of the experiment has no picture in this split.
+        TrainingError: an emotion of the experiment has no image in this split.
     """
     table = read_table(dataset)
     table = table[(table["split"] == split) & table["emotion"].isin(params.emotions)]
@@ -62,15 +62,15 @@ def examples(dataset: Path, split: str, params: ExperimentParams, seed: int) -> 
 
 
 def refuse_empty_classes(table: pd.DataFrame, split: str, emotions: list[str], dataset: Path) -> None:
-    """Raise when an emotion has no picture."""
+    """Raise when an emotion has no image."""
     counts = table["emotion"].value_counts()
     empty = [emotion for emotion in emotions if emotion not in counts.index]
     if empty:
         raise TrainingError(
-            f"no pictures of {', '.join(empty)}",
+            f"no images of {', '.join(empty)}",
             where=f"{dataset}, split {split}",
-            expected="at least one picture of each emotion that the experiment names",
-            got=", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "no picture at all",
+            expected="at least one image of each emotion that the experiment names",
+            got=", ".join(f"{name}: {count}" for name, count in sorted(counts.items())) or "no image at all",
             todo="take the emotion out of train.*.emotions, or add songs that have it (label.scheme, label.split)",
         )
 
@@ -81,17 +81,17 @@ def choose(table: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     return table.loc[order[:count]]
 
 
-def read_picture(path: Path, resolution: int) -> np.ndarray:
+def read_image(path: Path, resolution: int) -> np.ndarray:
     """uint8 [resolution, resolution, 3]; area-averaged down, bicubic up.
 
     Raises:
-        InputError: not a picture.
+        InputError: not an image.
     """
     try:
-        rgb = opened(path).convert("RGB")
-    except (PictureError, ValueError, OSError) as error:
-        got = error.got if isinstance(error, PictureError) else error
-        raise InputError("not a picture", where=path, got=got, todo="run the dataset stage again") from error
+        rgb = open_image(path).convert("RGB")
+    except (ImageError, ValueError, OSError) as error:
+        got = error.got if isinstance(error, ImageError) else error
+        raise InputError("not an image", where=path, got=got, todo="run the dataset stage again") from error
     method = Image.Resampling.BOX if rgb.width >= resolution else Image.Resampling.BICUBIC
     if rgb.size != (resolution, resolution):
         rgb = rgb.resize((resolution, resolution), method)

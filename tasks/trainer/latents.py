@@ -1,4 +1,4 @@
-"""Pictures through the VAE once, kept on disk by content: pictures -> **latents** -> training."""
+"""Images through the VAE once, cached by content: images -> **latents** -> training."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from tasks.core.reading import json_of
 from tasks.core.storage import replacing
 from tasks.execution.closure import code_digest
 from tasks.models.pixels import scaled
-from tasks.trainer.images import Example, read_picture
+from tasks.trainer.images import Example, read_image
 
 
 @dataclass(frozen=True)
 class Latents:
-    """The VAE's posterior of n pictures, scaled as the U-Net takes it: means and deviations float32 [n, c, h, w]."""
+    """The VAE's posterior of n images, scaled as the U-Net takes it: means and deviations float32 [n, c, h, w]."""
 
     means: Any
     deviations: Any
@@ -29,14 +29,14 @@ class Latents:
 
 
 def vae_key(folder: Path) -> str:
-    """What the latents depend on beside the picture: the VAE's weights and configuration, however written."""
+    """What the latents depend on beside the image: the VAE's weights and configuration, however written."""
     weights = {path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))}
     config = json_of(folder / "config.json")
     return digest([weights, {name: value for name, value in config.items() if not name.startswith("_")}])
 
 
 def code() -> str:
-    """Digest of the code that turns a picture into latents: edited code finds no old ones."""
+    """Digest of the code that turns an image into latents: edited code finds no old ones."""
     return code_digest(__name__)
 
 
@@ -48,13 +48,13 @@ def encode(
     cache: Path,
     progress: Callable[[int, int], None],
 ) -> Latents:
-    """Latents of the examples, in their order; each picture is encoded alone, so its bits do not depend on others.
+    """Latents of the examples, in their order; each image is encoded alone, so its bits do not depend on others.
 
     Args:
         vae: an AutoencoderKL on its device.
         key: `vae_key` of it.
-        cache: folder with one file a picture, named by content.
-        progress: called with pictures done and in all.
+        cache: folder with one file an image, named by content.
+        progress: called with images done and in all.
     """
     import torch
 
@@ -67,16 +67,16 @@ def encode(
     return Latents(torch.stack(means), torch.stack(deviations))
 
 
-def encode_one(vae: Any, key: str, picture: Path, resolution: int, cache: Path) -> tuple[Any, Any]:
-    """Mean and deviation [c, h, w] of one picture, from the cache when it is there."""
+def encode_one(vae: Any, key: str, image: Path, resolution: int, cache: Path) -> tuple[Any, Any]:
+    """Mean and deviation [c, h, w] of one image, from the cache when it is there."""
     import torch
     from safetensors.torch import save_file
 
-    name = digest([key, sha256(picture), resolution, code()])
+    name = digest([key, sha256(image), resolution, code()])
     path = cache / name[:2] / f"{name}.safetensors"
     stored = read_cached(path)
     if stored is None:
-        pixels = torch.from_numpy(scaled(read_picture(picture, resolution))[None])
+        pixels = torch.from_numpy(scaled(read_image(image, resolution))[None])
         with torch.no_grad():
             posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
         scale = vae.config.scaling_factor

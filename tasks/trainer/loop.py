@@ -13,21 +13,21 @@ from typing import Any
 
 from tasks.core.errors import TrainingError
 from tasks.core.seeding import pinned
-from tasks.models.load import read_pipeline
+from tasks.models import pipelines
 from tasks.trainer import (
     checkpoints,
     data,
     emotion_classifier,
-    finish,
+    export,
     losses,
+    model,
     optimizers,
     preview,
     processes,
     trackers,
 )
-from tasks.trainer import model as trainee
 from tasks.trainer.data import Batch
-from tasks.trainer.losses import squared_errors, weighed
+from tasks.trainer.losses import squared_errors, weighted
 from tasks.trainer.params import ExperimentParams
 from tasks.trainer.run import Run, State
 from tasks.trainer.validation import fixed_losses
@@ -49,67 +49,68 @@ def train(
     """A fine-tuned pipeline folder `target` and its curves in `reports`; gives the run's row of figures.
 
     Args:
-        work: latents, prior pictures and checkpoints; a run with the same inputs continues from there.
+        work: the experiment's own folder, for checkpoints; a run with the same inputs continues from there. Latents
+            and prior images are beside it, shared by all experiments.
         progress: called with (steps done, steps in all, note).
 
     Raises:
-        TrainingError: a class without pictures, a loss that is not a number, out of memory.
+        TrainingError: a class without images, a loss that is not a number, out of memory.
         ModelError: `base` is no Stable Diffusion.
     """
     arguments = (name, dataset, base, experiment, seed, target, work, reports)
     if experiment.processes > 1 and not processes.inside():
-        return processes.spread(train, arguments, experiment.processes, progress)
+        return processes.launch(train, arguments, experiment.processes, progress)
     show = progress or (lambda done, total, note: None)
     with pinned(experiment.threads), explained_memory(experiment):
         run = prepare(dataset, base, experiment, seed, work, show)
         fit(run, show)
-        return finish.finish(run, name, base, target, reports)
+        return export.export(run, name, base, target, reports)
 
 
 def prepare(dataset: Path, base: Path, params: ExperimentParams, seed: int, work: Path, progress: Progress) -> Run:
     """The run of an experiment, at its newest checkpoint if there is one."""
     accelerator, notes = processes.accelerator(params)
-    pipeline = read_pipeline(base)
-    notes += trainee.word_notes(pipeline.tokenizer, params.emotions)
-    trainee.refuse_cut_prompts(pipeline.tokenizer, params)
+    pipeline = pipelines.load(base)
+    notes += model.word_notes(pipeline.tokenizer, params.emotions)
+    model.refuse_cut_prompts(pipeline.tokenizer, params)
     pipeline.vae.requires_grad_(False).to(accelerator.device)
     if params.prior:
         pipeline.to(accelerator.device)
-    with accelerator.main_process_first():  # the others find latents and prior pictures on the disk
-        stuff = data.gather(pipeline, dataset, base, params, seed, work, progress)
+    with accelerator.main_process_first():  # the others find latents and prior images on the disk
+        training_data = data.load(pipeline, dataset, base, params, seed, work, progress)
     pipeline.to("cpu")  # the VAE has done its work: its memory is for training
     pipeline.register_modules(scheduler=losses.scheduler_for(pipeline.scheduler, params.loss))
-    learner = trainee.build(pipeline, stuff.prompts.texts, params, seed).to(accelerator.device)
-    optimizer, ran = optimizers.build(learner.groups(params), params.optimizer, accelerator.device)
+    trainable = model.build(pipeline, training_data.prompts.texts, params, seed).to(accelerator.device)
+    optimizer, ran = optimizers.build(trainable.groups(params), params.optimizer, accelerator.device)
     if ran != params.optimizer.name:
         notes.append(f"optimizer {ran}")
-    learning = list(learner.learning().values())
+    trainable_parameters = list(trainable.trainable_parameters().values())
     run = Run(
         params=params,
-        material=stuff,
-        model=learner,
+        data=training_data,
+        model=trainable,
         optimizer=optimizer,
-        average=optimizers.MovingAverage(learning, params.ema_decay) if params.ema_decay else None,
-        classifier=emotion_classifier.trained(stuff.latents, stuff.labels, len(params.emotions), seed)
+        average=optimizers.MovingAverage(trainable_parameters, params.ema_decay) if params.ema_decay else None,
+        classifier=emotion_classifier.train(training_data.latents, training_data.labels, len(params.emotions), seed)
         if params.loss.auxiliary_emotion
         else None,
         accelerator=accelerator,
         notes=notes,
         state=State(),
-        work=work,
+        folder=checkpoints.run_folder(work / "runs", training_data.inputs),
         pipeline=pipeline,
     )
     with accelerator.main_process_first():  # it removes what nobody can continue from; then the others read
         resume(run)
-    run.model, run.optimizer = accelerator.prepare(learner, optimizer)
+    run.model, run.optimizer = accelerator.prepare(trainable, optimizer)
     return run
 
 
 def fit(run: Run, progress: Progress) -> None:
     """Train to the last step, or until the validation loss no longer falls."""
     params, state = run.params, run.state
-    learning = list(run.trainee.learning().values())
-    logs = trackers.Trackers(params.trackers if run.accelerator.is_main_process else [], run.work / "trackers")
+    trainable_parameters = list(run.unwrapped_model.trainable_parameters().values())
+    logs = trackers.Trackers(params.trackers if run.accelerator.is_main_process else [], run.folder / "trackers")
     while state.step < params.steps and not state.stopped_early:
         if state.step % params.validation.every_steps == 0 and last_validation_step(state) != state.step:
             validate(run)
@@ -123,7 +124,7 @@ def fit(run: Run, progress: Progress) -> None:
         optimizers.set_learning_rates(run.optimizer, share)
         loss, names = 0.0, []
         for micro in range(params.accumulation):
-            batch = run.material.batch(state.step, micro, run.accelerator.process_index)
+            batch = run.data.batch(state.step, micro, run.accelerator.process_index)
             last = micro == params.accumulation - 1
             with contextlib.nullcontext() if last else run.accelerator.no_sync(run.model):
                 part = batch_loss(run, batch) / params.accumulation
@@ -131,44 +132,44 @@ def fit(run: Run, progress: Progress) -> None:
             loss += float(part.detach())
             names += batch.names
         loss = processes.mean(run.accelerator, loss)
-        refuse_nan(run, loss, f"step {state.step + 1}, pictures {', '.join(sorted(set(names))[:8])}")
+        refuse_nan(run, loss, f"step {state.step + 1}, images {', '.join(sorted(set(names))[:8])}")
         if state.step and state.step % params.checkpoints.every_steps == 0:
-            keep(run)  # only now are these weights known to be good: they gave a finite loss
+            save_checkpoint(run)  # only now are these weights known to be good: they gave a finite loss
         if params.optimizer.max_gradient_norm:
-            run.accelerator.clip_grad_norm_(learning, params.optimizer.max_gradient_norm)
+            run.accelerator.clip_grad_norm_(trainable_parameters, params.optimizer.max_gradient_norm)
         run.optimizer.step()
         run.optimizer.zero_grad(set_to_none=True)
         if run.average:
-            run.average.update(learning, state.step)
+            run.average.update(trainable_parameters, state.step)
         state.step += 1
         state.losses.append([state.step, loss, share * params.optimizer.learning_rate])
-        logs.follow(state.losses, state.validations)
+        logs.log_new(state.losses, state.validations)
         progress(state.step, params.steps, f"loss {loss:.3f}, validation {last_validation(state):.3f}")
     if last_validation_step(state) != state.step:
         validate(run)
-    keep(run)
+    save_checkpoint(run)
     if params.preview:
         preview_now(run)
-    logs.follow(state.losses, state.validations)
+    logs.log_new(state.losses, state.validations)
     logs.close()
 
 
 def preview_now(run: Run) -> None:
-    """Pictures by the weights that would be exported now."""
+    """Images by the weights that would be exported now."""
     run.model.eval()
     with averaged(run):
         preview.draw(run)
 
 
 def batch_loss(run: Run, batch: Batch) -> Any:
-    """The loss of a micro-batch: pictures, plus the weighted prior, plus the weighted emotion classifier."""
+    """The loss of a micro-batch: images, plus the weighted prior, plus the weighted emotion classifier."""
     params, device, n = run.params, run.accelerator.device, len(batch.labels)
     run.model.train()
     batch = batch.to(device)
-    predicted = run.model(batch.noisy, batch.timesteps, batch.prompts, batch.told)
+    predicted = run.model(batch.noisy, batch.timesteps, batch.prompts, batch.conditions)
     errors = squared_errors(predicted, batch.target)
-    schedule, weights = run.material.schedule, run.material.class_weights
-    loss = weighed(errors[:n], batch.timesteps[:n], batch.labels, schedule, params.loss, weights).mean()
+    schedule, weights = run.data.schedule, run.data.class_weights
+    loss = weighted(errors[:n], batch.timesteps[:n], batch.labels, schedule, params.loss, weights).mean()
     if params.prior:
         loss = loss + params.prior.weight * errors[n:].mean()
     if run.classifier is not None:
@@ -180,14 +181,14 @@ def batch_loss(run: Run, batch: Batch) -> Any:
 @contextlib.contextmanager
 def averaged(run: Run) -> Iterator[None]:
     """The moving averages stand in for the weights inside the block, where there are any."""
-    learning = list(run.trainee.learning().values())
+    trainable_parameters = list(run.unwrapped_model.trainable_parameters().values())
     if run.average:
-        run.average.swap(learning)
+        run.average.swap(trainable_parameters)
     try:
         yield
     finally:
         if run.average:
-            run.average.swap(learning)
+            run.average.swap(trainable_parameters)
 
 
 def validate(run: Run) -> None:
@@ -195,11 +196,11 @@ def validate(run: Run) -> None:
     state, device = run.state, run.accelerator.device
 
     def predict(*tensors: Any) -> Any:
-        return run.trainee(*(tensor.to(device) for tensor in tensors))
+        return run.unwrapped_model(*(tensor.to(device) for tensor in tensors))
 
     run.model.eval()
     with averaged(run):
-        rows = fixed_losses(run.material.fixed, predict, max(16, run.params.batch))
+        rows = fixed_losses(run.data.fixed, predict, max(16, run.params.batch))
         # The same figures in every process, or they could disagree on when to stop.
         rows = [(group, name, processes.mean(run.accelerator, loss)) for group, name, loss in rows]
         refuse_nan(run, rows[0][2], f"validation after step {state.step}")
@@ -207,8 +208,8 @@ def validate(run: Run) -> None:
         stopping = run.params.early_stopping
         if rows[0][2] < state.best_loss - (stopping.min_delta if stopping else 0.0):
             state.best_loss, state.best_step = rows[0][2], state.step
-            if run.accelerator.is_main_process and (run.params.export == "best" or run.params.export_both):
-                finish.keep_best(run)
+            if run.accelerator.is_main_process and data.saves_best(run.params):
+                checkpoints.save_best(run.folder, run.unwrapped_model.trainable_parameters())
     if stopping:
         since = [step for step, group, *_ in state.validations if group == "total" and step > state.best_step]
         state.stopped_early = len(since) >= stopping.patience
@@ -224,33 +225,37 @@ def last_validation_step(state: State) -> int:
     return state.validations[-1][0] if state.validations else -1
 
 
-def keep(run: Run) -> None:
+def save_checkpoint(run: Run) -> None:
     """Write a checkpoint, from one process."""
     if not run.accelerator.is_main_process:
         return
     tensors, numbers = checkpoints.flatten_optimizer(run.optimizer)
-    tensors |= {f"weight.{name}": value for name, value in run.trainee.learning().items()}
+    tensors |= {f"weight.{name}": value for name, value in run.unwrapped_model.trainable_parameters().items()}
     if run.average:
         tensors |= {f"average.{index:05d}": value for index, value in enumerate(run.average.shadows)}
     facts = {
-        "fingerprint": run.material.fingerprint,
+        "fingerprint": checkpoints.fingerprint(run.data.inputs),
+        "inputs": run.data.inputs,
         "numbers": numbers,
         "scaler": run.accelerator.scaler.state_dict() if run.accelerator.scaler else None,
         "state": {**vars(run.state), "best_loss": None if run.state.best_loss == math.inf else run.state.best_loss},
     }
-    checkpoints.save(run.work / "checkpoints", run.state.step, tensors, facts, run.params.checkpoints.keep)
+    checkpoints.save(run.folder / "checkpoints", run.state.step, tensors, facts, run.params.checkpoints.keep)
+    checkpoints.remove_other_runs(run.folder)
 
 
 def resume(run: Run) -> None:
     """Put the run where its newest checkpoint stands; without one it starts at step 0."""
     import torch
 
-    found = checkpoints.latest(run.work / "checkpoints", run.material.fingerprint)
-    if found is None:
+    checkpoint = checkpoints.latest(run.folder / "checkpoints", checkpoints.fingerprint(run.data.inputs))
+    if checkpoint is None:
+        if run.accelerator.is_main_process:
+            checkpoints.warn_of_other_run(run.folder, run.data.inputs)
         return
-    tensors, facts = found
+    tensors, facts = checkpoint
     with torch.no_grad():
-        for name, parameter in run.model.learning().items():
+        for name, parameter in run.model.trainable_parameters().items():
             parameter.copy_(tensors[f"weight.{name}"])
         for index, shadow in enumerate(run.average.shadows if run.average else []):
             shadow.copy_(tensors[f"average.{index:05d}"])
@@ -265,11 +270,11 @@ def refuse_nan(run: Run, loss: float, where: str) -> None:
     """Raise when the loss is not a finite number; the last checkpoint is of good weights."""
     if math.isfinite(loss):
         return
-    kept = checkpoints.found(run.work / "checkpoints")
+    saved = checkpoints.list_checkpoints(run.folder / "checkpoints")
     raise TrainingError(
         "the loss is not a number any more",
         where=where,
-        got=f"{loss}; last good checkpoint: {kept[-1] if kept else 'none yet'}",
+        got=f"{loss}; last good checkpoint: {saved[-1] if saved else 'none yet'}",
         todo="lower optimizer.learning_rate, or precision: bf16 or none instead of fp16, then run again",
     )
 
@@ -285,7 +290,7 @@ def explained_memory(params: ExperimentParams) -> Iterator[None]:
             raise
         raise TrainingError(
             "out of memory",
-            got=f"{params.batch} pictures of {params.resolution} pixels a micro-batch ({text.splitlines()[0][:200]})",
+            got=f"{params.batch} images of {params.resolution} pixels a micro-batch ({text.splitlines()[0][:200]})",
             todo="halve batch and double accumulation (the same gradient), then gradient_checkpointing: true, "
             "optimizer.name: adamw_8bit, text_encoder: frozen, lora, and last a lower resolution",
         ) from error

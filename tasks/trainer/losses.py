@@ -25,7 +25,7 @@ class Schedule:
         return len(self.alphas)
 
     def at(self, timesteps: Any) -> Any:
-        """alpha-bar of each picture, [n, 1, 1, 1]."""
+        """alpha-bar of each image, [n, 1, 1, 1]."""
         return self.alphas.to(timesteps.device)[timesteps].reshape(-1, 1, 1, 1)
 
     def noisy(self, clean: Any, noise: Any, timesteps: Any) -> Any:
@@ -41,7 +41,7 @@ class Schedule:
         return share.sqrt() * noise - (1 - share).sqrt() * clean
 
     def clean(self, noisy: Any, predicted: Any, timesteps: Any) -> Any:
-        """The picture that a prediction amounts to; an epsilon prediction says nothing at alpha-bar 0."""
+        """The image that a prediction amounts to; an epsilon prediction says nothing at alpha-bar 0."""
         share = self.at(timesteps)
         if self.prediction == "epsilon":
             return (noisy - (1 - share).sqrt() * predicted) / share.sqrt().clamp(min=1e-4)
@@ -51,7 +51,7 @@ class Schedule:
         """min-SNR weights [n] (Hang et al. 2023): min(snr, g) / snr for epsilon, min(snr, g) / (snr + 1) for v.
 
         For v the weight of the noisiest steps goes to 0 with their signal: with zero terminal SNR the mean
-        brightness is then hardly learnt. Measure before use.
+        brightness is then hardly learned. Measure before use.
         """
         share = self.at(timesteps).flatten()
         snr = share / (1 - share)
@@ -64,7 +64,7 @@ def schedule_of(scheduler: Any, params: LossParams) -> Schedule:
 
     Raises:
         ModelError: a prediction type that is neither epsilon nor v.
-        TrainingError: epsilon with zero terminal SNR: from pure noise it says nothing of the picture.
+        TrainingError: epsilon with zero terminal SNR: from pure noise it says nothing of the image.
     """
     import torch
     from diffusers import DDPMScheduler
@@ -93,7 +93,7 @@ def schedule_of(scheduler: Any, params: LossParams) -> Schedule:
 
 
 def scheduler_for(scheduler: Any, params: LossParams) -> Any:
-    """The scheduler that the trained model is saved with: the base's, told what was changed.
+    """The scheduler that the trained model is saved with: the base's with what was changed.
 
     One that cannot have zero terminal SNR (PNDM, as riffusion-model-v1 comes with) gives way to DDIM.
     """
@@ -134,9 +134,9 @@ def draw_timesteps(count: int, n_steps: int, how: str, generator: Any) -> Any:
 
 
 def class_weights(counts: Sequence[int]) -> Any:
-    """Weights float32 [classes] with mean 1 over the pictures: 1 / effective number (Cui et al. 2019, eq. 4).
+    """Weights float32 [classes] with mean 1 over the images: 1 / effective number (Cui et al. 2019, eq. 4).
 
-    beta = 1 - 1/n with n pictures in all.
+    beta = 1 - 1/n with n images in all.
     """
     import torch
 
@@ -147,11 +147,11 @@ def class_weights(counts: Sequence[int]) -> Any:
 
 
 def squared_errors(predicted: Any, target: Any) -> Any:
-    """Mean squared error of each picture, float32 [n]."""
+    """Mean squared error of each image, float32 [n]."""
     return (predicted.float() - target.float()).square().mean(dim=(1, 2, 3))
 
 
-def weighed(errors: Any, timesteps: Any, labels: Any, schedule: Schedule, params: LossParams, classes: Any) -> Any:
+def weighted(errors: Any, timesteps: Any, labels: Any, schedule: Schedule, params: LossParams, classes: Any) -> Any:
     """Errors [n] times the weights that the experiment asks for."""
     if params.snr_gamma:
         errors = errors * schedule.snr_weights(timesteps, params.snr_gamma)

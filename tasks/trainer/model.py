@@ -1,4 +1,4 @@
-"""The parts of a pipeline that learn: models/base -> **trainee** -> training.
+"""The trainable parts of a pipeline as one module: models/base -> **TrainableModel** -> loop.
 
 One module holds U-Net, text encoder and emotion conditioning, so that gradients, clipping and several processes are
 dealt with once.
@@ -12,14 +12,14 @@ from torch import nn
 
 from tasks.core.errors import ModelError, ParameterError
 from tasks.core.seeding import drawn_from
-from tasks.models.emotion_embedding import EmotionConditioning
+from tasks.models.emotion_conditioning import EmotionConditioning
 from tasks.trainer import lora
 from tasks.trainer.batches import filled
 from tasks.trainer.optimizers import choose_layers
 from tasks.trainer.params import ExperimentParams
 
 
-class Trainee(nn.Module):
+class TrainableModel(nn.Module):
     """Predicts from noisy latents, time steps, prompts (rows of the run's prompts) and emotion labels."""
 
     tokens: torch.Tensor
@@ -47,7 +47,7 @@ class Trainee(nn.Module):
         distinct, places = torch.unique(prompts, return_inverse=True)
         return self.text_encoder(self.tokens[distinct])[0][places]
 
-    def learning(self) -> dict[str, nn.Parameter]:
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that get gradients, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
@@ -55,14 +55,14 @@ class Trainee(nn.Module):
         """(parameters, peak learning rate): the text encoder has its own."""
         rate = params.optimizer.learning_rate
         text_rate = params.optimizer.text_learning_rate or rate
-        learning = self.learning()
-        text = [parameter for name, parameter in learning.items() if name.startswith("text_encoder.")]
-        rest = [parameter for name, parameter in learning.items() if not name.startswith("text_encoder.")]
+        trainable_parameters = self.trainable_parameters()
+        text = [parameter for name, parameter in trainable_parameters.items() if name.startswith("text_encoder.")]
+        rest = [parameter for name, parameter in trainable_parameters.items() if not name.startswith("text_encoder.")]
         return [(rest, rate), (text, text_rate)]
 
 
-def build(pipeline: Any, texts: Sequence[str], params: ExperimentParams, seed: int) -> Trainee:
-    """The trainee of an experiment: gradients where it asks for them, adapters and conditioning added."""
+def build(pipeline: Any, texts: Sequence[str], params: ExperimentParams, seed: int) -> TrainableModel:
+    """The model of an experiment: gradients where it asks for them, adapters and conditioning added."""
     unet, text_encoder = pipeline.unet, pipeline.text_encoder
     refuse_resolution(pipeline, params.resolution)
     with drawn_from(seed, "new weights"):
@@ -84,7 +84,7 @@ def build(pipeline: Any, texts: Sequence[str], params: ExperimentParams, seed: i
         unet.enable_gradient_checkpointing()
         if params.text_encoder == "train":
             text_encoder.gradient_checkpointing_enable()
-    return Trainee(unet, text_encoder, tokens_of(pipeline.tokenizer, texts), emotion)
+    return TrainableModel(unet, text_encoder, tokens_of(pipeline.tokenizer, texts), emotion)
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
@@ -99,7 +99,7 @@ def tokens_of(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
 
 
 def word_notes(tokenizer: Any, emotions: Sequence[str]) -> list[str]:
-    """A note for each emotion word that the tokenizer cuts into pieces: it is learnt, but shares them with others.
+    """A note for each emotion word that the tokenizer cuts into pieces: it is learned, but shares them with others.
 
     Raises:
         ModelError: a word that becomes unknown or nothing, or two words that become the same tokens.
@@ -143,12 +143,12 @@ def refuse_cut_prompts(tokenizer: Any, params: ExperimentParams) -> None:
 
 
 def refuse_resolution(pipeline: Any, resolution: int) -> None:
-    """Raise unless the U-Net can halve the latents of such a picture as often as it is deep."""
+    """Raise unless the U-Net can halve the latents of such an image as often as it is deep."""
     multiple = pipeline.vae_scale_factor * 2 ** (len(pipeline.unet.config.block_out_channels) - 1)
     if resolution % multiple:
         near = max(multiple, round(resolution / multiple) * multiple)
         raise ParameterError(
-            "this base cannot take pictures of that size",
+            "this base cannot take images of that size",
             where="train: resolution",
             expected=f"a multiple of {multiple} pixels ({pipeline.vae_scale_factor} a latent, and the U-Net's depth)",
             got=resolution,

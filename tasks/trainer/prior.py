@@ -1,6 +1,6 @@
-"""Prior preservation: pictures that the base itself draws, rehearsed so that it does not forget them.
+"""Prior preservation: images that the base itself draws, rehearsed so that it does not forget them.
 
-models/base -> **prior pictures** (cached PNG) -> latents -> training. Ruiz et al. 2023, section 3.2.
+models/base -> **prior images** (cached PNG) -> latents -> training. Ruiz et al. 2023, section 3.2.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from tasks.trainer.images import Example
 from tasks.trainer.latents import Latents
 from tasks.trainer.params import ExperimentParams, PriorParams
 
-PICTURES_A_CALL = 8
+IMAGES_PER_CALL = 8
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,20 @@ class PriorBatch:
 
 @dataclass(frozen=True)
 class Prior:
-    """The base's own pictures as latents, and the prompt each was drawn with."""
+    """The base's own images as latents, and the prompt each was drawn with."""
 
     latents: Latents
     prompts: Any
 
     def draw(self, count: int, draw: Any) -> PriorBatch:
-        """`count` pictures, drawn with replacement."""
+        """`count` images, drawn with replacement."""
         import torch
 
         rows = torch.randint(len(self.prompts), (count,), generator=draw)
         return PriorBatch(self.latents.sample(rows, draw), self.prompts[rows])
 
 
-def gather(
+def load(
     pipeline: Any,
     base: dict[str, str],
     params: ExperimentParams,
@@ -55,14 +55,14 @@ def gather(
     encoded: Callable[[Sequence[Example]], Latents],
     progress: Callable[[int, int, str], None],
 ) -> Prior:
-    """The prior's pictures, generated where they are not there yet.
+    """The prior's images, generated where they are not there yet.
 
     Each has a seed of its own and is drawn in the same company again, so neither order nor an interruption changes
     one, nor the training after it.
 
     Args:
         base: hashes of the pipeline's files.
-        folder: holds a folder a text, named by all that its pictures depend on; experiments share them.
+        folder: holds a folder a text, named by all that its images depend on; experiments share them.
     """
     import torch
 
@@ -74,12 +74,12 @@ def gather(
     for text in dict.fromkeys(filled(prompt, emotion) for prompt in chosen.prompts for emotion in params.emotions):
         place = folder / digest([*settings, text])[:16]
         own = [(text, index, place / f"{index:04d}.png") for index in range(count)]
-        parts += [own[start : start + PICTURES_A_CALL] for start in range(0, count, PICTURES_A_CALL)]
+        parts += [own[start : start + IMAGES_PER_CALL] for start in range(0, count, IMAGES_PER_CALL)]
         wanted += own
     for done, part in enumerate(parts):
         if all(path.is_file() for _, _, path in part):
             continue
-        images = draw_pictures(
+        images = draw_images(
             pipeline,
             [text for text, _, _ in part],
             [generator(seed, "prior", text, index) for text, index, _ in part],
@@ -90,15 +90,15 @@ def gather(
         for image, (_, _, path) in zip(images, part, strict=True):
             with replacing(path) as temporary:
                 image.save(temporary, format="PNG")
-        progress(done + 1, len(parts), "prior pictures")
+        progress(done + 1, len(parts), "prior images")
     rows = torch.tensor([prompts.texts.index(text) for text, _, _ in wanted])
     return Prior(encoded([Example(path, path.name, text) for text, _, path in wanted]), rows)
 
 
-def draw_pictures(
+def draw_images(
     pipeline: Any, texts: list[str], generators: list[Any], resolution: int, steps: int, guidance: float
 ) -> list[Image.Image]:
-    """A picture of each text, with the pipeline's own scheduler."""
+    """An image of each text, with the pipeline's own scheduler."""
     import torch
 
     pipeline.set_progress_bar_config(disable=True)

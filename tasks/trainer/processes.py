@@ -10,8 +10,8 @@ from tasks.core.errors import EmoriffError, ParameterError, TrainingError
 from tasks.trainer.params import ExperimentParams
 
 POLL_SECONDS = 0.2
-MEETING = "EMORIFF_MEETING"  # variable: the file where processes of one machine find each other
-WAITED = timedelta(hours=12)  # by all others, while the first draws prior pictures and encodes latents
+RENDEZVOUS = "EMORIFF_MEETING"  # variable: the file where processes of one machine find each other
+PATIENCE = timedelta(hours=12)  # by all others, while the first draws prior images and encodes latents
 
 
 def accelerator(params: ExperimentParams) -> tuple[Any, list[str]]:
@@ -34,18 +34,18 @@ def accelerator(params: ExperimentParams) -> tuple[Any, list[str]]:
         notes.append("precision none (fp16 cannot be trained on a CPU)")
     AcceleratorState._reset_state(reset_partial_state=True)  # an earlier run of this process may differ
     GradientState._reset_state()
-    patience = InitProcessGroupKwargs(timeout=WAITED, init_method=meeting(on_cpu))
+    patience = InitProcessGroupKwargs(timeout=PATIENCE, init_method=rendezvous(on_cpu))
     made = Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[patience])
     refuse_number(params.processes, made.num_processes == params.processes, f"{made.num_processes}, as were started")
     return made, notes
 
 
-def meeting(on_cpu: bool) -> str | None:
+def rendezvous(on_cpu: bool) -> str | None:
     """Where the processes of `spread` find each other: a file, because torch's usual server listens on all networks.
 
     accelerate hands on rank and number itself on CPUs only. None (torchrun, accelerate): as the environment says.
     """
-    file = os.environ.get(MEETING)
+    file = os.environ.get(RENDEZVOUS)
     if file is None:
         return None
     who = "" if on_cpu else f"?rank={os.environ['RANK']}&world_size={os.environ['WORLD_SIZE']}"
@@ -74,7 +74,7 @@ def inside() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
-def spread(function: Any, arguments: tuple[Any, ...], n_processes: int, progress: Any) -> dict[str, Any]:
+def launch(function: Any, arguments: tuple[Any, ...], n_processes: int, progress: Any) -> dict[str, Any]:
     """`function(*arguments, progress)` in so many processes at once, one for each GPU; the first one's result.
 
     Raises:
@@ -82,38 +82,38 @@ def spread(function: Any, arguments: tuple[Any, ...], n_processes: int, progress
     """
     import torch.multiprocessing as multiprocessing
 
-    news = multiprocessing.get_context("spawn").SimpleQueue()
+    messages = multiprocessing.get_context("spawn").SimpleQueue()
     with tempfile.TemporaryDirectory() as folder:
-        job = (function, arguments, n_processes, f"{folder}/meeting", news)
+        job = (function, arguments, n_processes, f"{folder}/meeting", messages)
         context = multiprocessing.start_processes(_process, job, n_processes, join=False, start_method="spawn")
-        return _heard(context, news, n_processes, progress)
+        return _monitor(context, messages, n_processes, progress)
 
 
-def _heard(context: Any, news: Any, n_processes: int, progress: Any) -> dict[str, Any]:
+def _monitor(context: Any, messages: Any, n_processes: int, progress: Any) -> dict[str, Any]:
     from torch.multiprocessing.spawn import ProcessException
 
-    heard: dict[str, Any] = {}
+    received: dict[str, Any] = {}
     try:
         ended = False
         while not ended:
             ended = context.join(timeout=POLL_SECONDS)
-            listen(news, heard, progress)
+            receive(messages, received, progress)
     except ProcessException as error:
-        listen(news, heard, progress)
+        receive(messages, received, progress)
         raise TrainingError(
             f"one of {n_processes} processes failed",
-            got=heard.get("error", str(error).strip().splitlines()[-1]),
-            todo="the last checkpoint is kept: mend the cause and run again",
+            got=received.get("error", str(error).strip().splitlines()[-1]),
+            todo="the last checkpoint is there: fix the cause and run again",
         ) from error
-    return heard["row"]
+    return received["row"]
 
 
-def listen(news: Any, heard: dict[str, Any], progress: Any) -> None:
-    """Take what the processes have sent: progress is passed on, the row and the first error are kept in `heard`."""
-    while not news.empty():
-        kind, content = news.get()
+def receive(messages: Any, received: dict[str, Any], progress: Any) -> None:
+    """Take the messages of the processes: progress is passed on, the row and the first error go into `received`."""
+    while not messages.empty():
+        kind, content = messages.get()
         if kind != "progress":
-            heard.setdefault(kind, content)
+            received.setdefault(kind, content)
         elif progress:
             progress(*content)
 
@@ -125,7 +125,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _process(rank: int, function: Any, arguments: tuple[Any, ...], n_processes: int, file: str, news: Any) -> None:
+def _process(rank: int, function: Any, arguments: tuple[Any, ...], n_processes: int, file: str, messages: Any) -> None:
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -133,15 +133,15 @@ def _process(rank: int, function: Any, arguments: tuple[Any, ...], n_processes: 
         "LOCAL_WORLD_SIZE": str(n_processes),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),  # asked for by accelerate, and not used
-        MEETING: file,
+        RENDEZVOUS: file,
         "GLOO_SOCKET_IFNAME": "lo",
         "NCCL_SOCKET_IFNAME": "lo",
     }
-    tell = (lambda *content: news.put(("progress", content))) if rank == 0 else None
+    send = (lambda *content: messages.put(("progress", content))) if rank == 0 else None
     try:
-        row = function(*arguments, tell)
+        row = function(*arguments, send)
     except EmoriffError as error:
-        news.put(("error", str(error)))
+        messages.put(("error", str(error)))
         raise
     if rank == 0:
-        news.put(("row", row))
+        messages.put(("row", row))

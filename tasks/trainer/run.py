@@ -1,13 +1,13 @@
-"""TODO docstring."""
+"""One training run while it goes on: **Run** holds its parts, **State** what changes step by step."""
 
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.trainer import model as trainee
 from tasks.trainer import optimizers
-from tasks.trainer.data import Material
+from tasks.trainer.data import TrainingData
+from tasks.trainer.model import TrainableModel
 from tasks.trainer.params import ExperimentParams
 
 
@@ -25,21 +25,21 @@ class State:
 
 @dataclass
 class Run:
-    """A run's parts: what learns, from what, by which rule, and where it is kept."""
+    """A run's parts: model, data, optimizer, state, and the folder of its checkpoints."""
 
     params: ExperimentParams
-    material: Material
-    model: Any  # the Trainee, wrapped for several processes
+    data: TrainingData
+    model: Any  # the TrainableModel, wrapped for several processes
     optimizer: Any
     average: optimizers.MovingAverage | None
     classifier: Any
     accelerator: Any
     notes: list[str]
     state: State
-    work: Path
+    folder: Path  # below the experiment's work, named by the run's inputs
     pipeline: Any
 
     @property
-    def trainee(self) -> trainee.Trainee:
+    def unwrapped_model(self) -> TrainableModel:
         """The model without its wrapping."""
         return self.accelerator.unwrap_model(self.model)

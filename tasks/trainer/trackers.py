@@ -7,15 +7,15 @@ the work folder.
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.core.csv_tables import safe
 from tasks.core.files import write_text
 
-LOSS_COLUMNS = ("step", "loss", "learning_rate", "validation_loss")
-VALIDATION_COLUMNS = ("step", "group", "name", "loss")
+LOSS_COLUMNS = {"step": "int64", "loss": "float64", "learning_rate": "float64", "validation_loss": "float64"}
+VALIDATION_COLUMNS = {"step": "int64", "group": "str", "name": "str", "loss": "float64"}
 
 
 def write_curves(folder: Path, losses: list[list[Any]], validations: list[list[Any]]) -> None:
@@ -27,7 +27,7 @@ def write_curves(folder: Path, losses: list[list[Any]], validations: list[list[A
     write_text(folder / "validation.csv", table(VALIDATION_COLUMNS, validations))
 
 
-def table(columns: tuple[str, ...], rows: list[list[Any]]) -> str:
+def table(columns: Iterable[str], rows: list[list[Any]]) -> str:
     """CSV text with 7 significant digits, more than a float32 holds with certainty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -37,16 +37,16 @@ def table(columns: tuple[str, ...], rows: list[list[Any]]) -> str:
 
 
 class Trackers:
-    """DVCLive and TensorBoard, as asked for; neither sees a picture or a weight.
+    """DVCLive and TensorBoard, as asked for; neither sees an image or a weight.
 
-    A resumed run tells them its whole curves again, so that they too are those of an undisturbed one.
+    A resumed run logs its whole curves again, so that they too are those of an undisturbed one.
     """
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
         self.live: Any = None
         self.board: Any = None
-        self.told = [0, 0]  # rows of the losses and of the validations
-        if names:  # of several processes only the first tells; the others must not remove what it has made
+        self.n_logged = [0, 0]  # rows of the losses and of the validations
+        if names:  # of several processes only the first logs; the others must not remove what it has made
             shutil.rmtree(folder, ignore_errors=True)
         if "dvclive" in names:
             from dvclive import Live
@@ -57,12 +57,14 @@ class Trackers:
 
             self.board = SummaryWriter(str(folder / "tensorboard"))
 
-    def follow(self, losses: Sequence[list[Any]], validations: Sequence[list[Any]]) -> None:
+    def log_new(self, losses: Sequence[list[Any]], validations: Sequence[list[Any]]) -> None:
         """Tell what has been added to the curves since the last call."""
-        new = [(step, f"validation/{group}/{name}", loss) for step, group, name, loss in validations[self.told[1] :]]
-        for step, loss, rate in losses[self.told[0] :]:
+        new = [
+            (step, f"validation/{group}/{name}", loss) for step, group, name, loss in validations[self.n_logged[1] :]
+        ]
+        for step, loss, rate in losses[self.n_logged[0] :]:
             new += [(step, "loss", loss), (step, "learning_rate", rate)]
-        self.told = [len(losses), len(validations)]
+        self.n_logged = [len(losses), len(validations)]
         for step, name, value in new:
             if self.live:
                 self.live.step = step

@@ -1,6 +1,6 @@
-"""A loss curve one can read: fixed pictures of unseen artists, fixed noise, fixed time steps.
+"""A loss curve one can read: fixed images of unseen artists, fixed noise, fixed time steps.
 
-The training loss jumps because each step draws other pictures, other noise and other time steps. Here all three are
+The training loss jumps because each step draws other images, other noise and other time steps. Here all three are
 drawn once, so that a change of the figure is a change of the model.
 """
 
@@ -15,7 +15,7 @@ from tasks.trainer.losses import Schedule, draw_noise, squared_errors
 
 
 def fixed_examples(examples: Sequence[Example], emotions: Sequence[str], count: int, seed: int) -> list[Example]:
-    """`count` pictures of each emotion (fewer where there are fewer), a seeded choice."""
+    """`count` images of each emotion (fewer where there are fewer), a seeded choice."""
     chosen: list[Example] = []
     for emotion in emotions:
         own = [example for example in examples if example.emotion == emotion]

@@ -10,13 +10,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tasks.base import base, demo_model
-from tasks.base import vae as autoencoder
+from tasks.base import base, demo_model, vae
 from tasks.base.params import BaseParams
 from tasks.core.errors import DownloadError, ModelError, ParameterError
 from tasks.core.seeding import drawn_from
 from tasks.models import hub
-from tasks.trainer import images as pictures
+from tasks.trainer import images
 from tests import small_models
 from tests.hub_server import COMMIT, serving
 
@@ -51,8 +50,8 @@ def test_the_demo_model_is_an_ordinary_pipeline_that_stock_diffusers_draws_with(
     pipeline = StableDiffusionPipeline.from_pretrained(demo)
     assert type(pipeline.unet).__name__ == "UNet2DConditionModel"
     assert type(pipeline.text_encoder).__name__ == "CLIPTextModel"
-    pictures = pipeline("happy", height=32, width=32, num_inference_steps=2, output_type="np").images
-    assert pictures.shape == (1, 32, 32, 3)
+    drawn = pipeline("happy", height=32, width=32, num_inference_steps=2, output_type="np").images
+    assert drawn.shape == (1, 32, 32, 3)
 
 
 def test_the_demo_model_is_made_of_equal_bytes_again(demo, tmp_path):
@@ -74,22 +73,22 @@ def test_text_beyond_the_vocabulary_falls_into_bytes_and_not_into_unknown():
     assert len(pieces) > 3
 
 
-def test_whitening_changes_the_latents_and_not_the_pictures():
+def test_whitening_changes_the_latents_and_not_the_images():
     with drawn_from(1):
-        vae = demo_model.build_vae(small_models.sizes()).eval()
+        small = demo_model.build_vae(small_models.sizes()).eval()
     pixels = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (8, 32, 32, 1)).astype(np.uint8))
-    images = torch.from_numpy(autoencoder.scaled(pixels.numpy())).expand(-1, 3, -1, -1)
+    batch = torch.from_numpy(vae.scaled(pixels.numpy())).expand(-1, 3, -1, -1)
     with torch.no_grad():
-        before = vae.decode(vae.encode(images).latent_dist.mean).sample
-        deviation = vae.encode(images).latent_dist.std
-        means, scales = autoencoder.latent_statistics(vae, pixels)
-        autoencoder.whiten(vae, means, scales)
-        after = vae.decode(vae.encode(images).latent_dist.mean).sample
+        before = small.decode(small.encode(batch).latent_dist.mean).sample
+        deviation = small.encode(batch).latent_dist.std
+        means, scales = vae.latent_statistics(small, pixels)
+        vae.whiten(small, means, scales)
+        after = small.decode(small.encode(batch).latent_dist.mean).sample
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
-    new_means, new_scales = autoencoder.latent_statistics(vae, pixels)
+    new_means, new_scales = vae.latent_statistics(small, pixels)
     torch.testing.assert_close(new_means, torch.zeros_like(means), rtol=0, atol=1e-3)
     torch.testing.assert_close(new_scales, torch.ones_like(means), rtol=1e-3, atol=0)
-    relative = (vae.encode(images).latent_dist.std / deviation)[0, :, 0, 0].detach().double()
+    relative = (small.encode(batch).latent_dist.std / deviation)[0, :, 0, 0].detach().double()
     torch.testing.assert_close(relative, 1 / scales, rtol=1e-3, atol=1e-6)
 
 
@@ -98,17 +97,32 @@ def test_a_killed_vae_goes_on_bit_by_bit(tmp_path, monkeypatch):
         if done == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(autoencoder, "KEPT_EVERY", 2)
-    examples = pictures.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
+    monkeypatch.setattr(vae, "CHECKPOINT_EVERY", 2)
+    examples = images.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
     sizes, steps = small_models.sizes(vae_steps=5), []
-    whole = autoencoder.obtain(examples, sizes, 1, tmp_path / "whole", lambda *_: None)
+    whole = vae.load_or_train(examples, sizes, 1, tmp_path / "whole", lambda *_: None)
     with pytest.raises(KeyboardInterrupt):
-        autoencoder.obtain(examples, sizes, 1, tmp_path / "cut", killed)
-    again = autoencoder.obtain(examples, sizes, 1, tmp_path / "cut", lambda done, *_: steps.append(done))
+        vae.load_or_train(examples, sizes, 1, tmp_path / "cut", killed)
+    again = vae.load_or_train(examples, sizes, 1, tmp_path / "cut", lambda done, *_: steps.append(done))
     assert steps == [3, 4, 5]
     assert [
         name for name, value in whole.state_dict().items() if not torch.equal(value, again.state_dict()[name])
     ] == []
+
+
+def test_a_killed_vae_goes_on_after_a_change_of_the_unets_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(vae, "CHECKPOINT_EVERY", 2)
+    examples = images.examples(small_models.dataset(), "train", small_models.experiment(), seed=1)
+    sizes = small_models.sizes(vae_steps=4)
+    other = small_models.sizes(vae_steps=4, unet_channels=[8, 8], training=small_models.experiment(batch=5))
+    assert vae.inputs_of(examples, sizes, 1) == vae.inputs_of(examples, other, 1)
+    vae.load_or_train(examples, sizes, 1, tmp_path, lambda *_: None)
+    steps: list[int] = []
+    vae.load_or_train(examples, other, 1, tmp_path, lambda done, *_: steps.append(done))
+    assert steps == []
+    vae.load_or_train(examples, small_models.sizes(vae_steps=3), 1, tmp_path, lambda done, *_: steps.append(done))
+    assert steps == [1, 2, 3]
+    assert len(list(tmp_path.glob("vae-*.safetensors"))) == 1
 
 
 def test_a_local_pipeline_is_taken_as_it_is(tmp_path):
@@ -137,7 +151,7 @@ def test_a_hub_that_falls_silent_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", silent)
     with pytest.raises(DownloadError, match="ReadTimeout"):
-        hub.obtain(REPOSITORY, COMMIT, tmp_path)
+        hub.download(REPOSITORY, COMMIT, tmp_path)
 
 
 def test_a_hub_without_the_repository_is_said(copy, tmp_path, monkeypatch):

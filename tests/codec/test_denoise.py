@@ -1,11 +1,11 @@
-"""Noise out of pictures: what it gains on known noise, what it costs on clean pictures."""
+"""Noise out of images: what it gains on known noise, what it costs on clean images."""
 
 import numpy as np
 import pytest
 
 from tasks.codec import denoise
 from tasks.codec.params import DenoiseParams
-from tasks.core.errors import PictureError
+from tasks.core.errors import ImageError
 
 OFF = DenoiseParams(gate=False, gate_db=6.0, filter="none")
 GATE = DenoiseParams(gate=True, gate_db=6.0, filter="none")
@@ -35,7 +35,7 @@ def with_haze(pixels: np.ndarray, level_db: float) -> np.ndarray:
 
 
 def distance_db(first: np.ndarray, second: np.ndarray) -> float:
-    """Log-spectral distance of two pictures."""
+    """Log-spectral distance of two images."""
     levels = [80 * np.log10(np.maximum(255 - pixels.astype(float), 4) / 255) for pixels in (first, second)]
     return float(np.sqrt(np.square(levels[0] - levels[1]).mean(axis=0)).mean())
 
@@ -52,7 +52,7 @@ def test_the_gate_takes_haze_away() -> None:
 
 
 @pytest.mark.parametrize(("params", "cost_db"), [(OFF, 0.0), (NON_LOCAL, 0.5), (GATE, 6.0)])
-def test_clean_pictures_pay_little(params: DenoiseParams, cost_db: float) -> None:
+def test_clean_images_pay_little(params: DenoiseParams, cost_db: float) -> None:
     assert distance_db(denoise.denoise(music(), params), music()) <= cost_db
 
 
@@ -82,5 +82,5 @@ def test_white_stays_white(params: DenoiseParams) -> None:
 
 
 def test_floats_are_refused() -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         denoise.denoise(np.zeros((8, 8)), OFF)

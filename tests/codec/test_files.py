@@ -22,7 +22,7 @@ def wav(tmp_path):
     return tmp_path / "song.wav"
 
 
-def test_a_file_becomes_one_picture_of_its_whole_length(wav, tmp_path) -> None:
+def test_a_file_becomes_one_image_of_its_whole_length(wav, tmp_path) -> None:
     written = files.encode_file(wav, tmp_path / "song.png", RIFFUSION, tile=False)
     assert written == [tmp_path / "song.png"]
     assert forward.load(written[0]).pixels.shape == (512, 601)
@@ -99,7 +99,7 @@ def test_options_that_cannot_be_are_told(arguments: list[str], capsys) -> None:
     assert arguments[3] in capsys.readouterr().err
 
 
-def test_a_lossy_picture_is_refused(wav, tmp_path) -> None:
+def test_a_lossy_image_is_refused(wav, tmp_path) -> None:
     with pytest.raises(ParameterError, match=r"\.png"):
         files.encode_file(wav, tmp_path / "song.jpg", RIFFUSION, tile=False)
 

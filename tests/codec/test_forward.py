@@ -1,24 +1,20 @@
-"""wav -> pictures, against librosa as the oracle of every step."""
+"""wav -> images, against librosa as the oracle of every step."""
 
-import re
 import struct
 
 import librosa
 import numpy as np
 import pyloudnorm
 import pytest
-import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.audio.loudness import loudness
 from tasks.codec import forward, mel
-from tasks.codec import image as picture
-from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec.image import RIFFUSION, RIFFUSION_MAX_VALUE, SpectrogramImage
 from tasks.core import windows
-from tasks.core.errors import AudioError, ParameterError, PictureError
-from tasks.spectrogram import render
+from tasks.core.errors import AudioError, ImageError
 
 RATE = 44100
 
@@ -138,7 +134,7 @@ def test_ten_seconds_are_two_tiles() -> None:
 
 
 @given(st.integers(1, 5000), st.integers(8, 600))
-def test_tiles_cover_the_picture(width: int, size: int) -> None:
+def test_tiles_cover_the_image(width: int, size: int) -> None:
     starts = windows.starts(width, size, overlap=0)
     covered = np.zeros(max(width, size), bool)
     for start in starts:
@@ -148,14 +144,14 @@ def test_tiles_cover_the_picture(width: int, size: int) -> None:
     assert starts[-1] + size == max(width, size)
 
 
-def test_a_narrow_picture_is_padded_with_silence() -> None:
+def test_a_narrow_image_is_padded_with_silence() -> None:
     made = forward.encode(tones(1.0), RATE, RIFFUSION)
     [tile] = forward.tiles(made, RIFFUSION)
     assert (tile.first_column, tile.pixels.shape) == (0, (512, 512))
     assert (tile.pixels[:, 101:] == 255).all()
 
 
-def test_a_narrow_stereo_picture_keeps_red_empty() -> None:
+def test_a_narrow_stereo_image_keeps_red_empty() -> None:
     params = RIFFUSION.model_copy(update={"channel": "stereo"})
     [tile] = forward.tiles(forward.encode(tones(1.0), RATE, params), params)
     assert not tile.pixels[:, :, 0].any()
@@ -171,7 +167,7 @@ def test_a_square_remembers_its_columns() -> None:
 
 @pytest.mark.parametrize("channel", ["mix", "stereo"])
 @pytest.mark.parametrize("form", ["riffusion", "log_mel"])
-def test_a_file_gives_the_picture_back(tmp_path, channel: str, form: str) -> None:
+def test_a_file_gives_the_image_back(tmp_path, channel: str, form: str) -> None:
     params = RIFFUSION.model_copy(update={"channel": channel, "form": form, "top_db": 70.0})
     made = forward.encode(tones(0.5, channels=2), RATE, params)
     forward.save(made, tmp_path / "a.png")
@@ -212,17 +208,17 @@ def test_tags_are_stored_as_riffusion_stores_them(tmp_path) -> None:
     ]
 
 
-def test_equal_pictures_give_equal_bytes(tmp_path) -> None:
+def test_equal_images_give_equal_bytes(tmp_path) -> None:
     for name in ("a.png", "b.png"):
         forward.save(forward.encode(tones(0.5), RATE, RIFFUSION), tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_a_picture_without_tags_is_read_as_riffusions(tmp_path) -> None:
+def test_an_image_without_tags_is_read_as_riffusions(tmp_path) -> None:
     Image.fromarray(np.full((512, 60), 9, np.uint8)).save(tmp_path / "a.png")
     read = forward.load(tmp_path / "a.png")
     assert read.params == RIFFUSION
-    assert read.max_value == picture.RIFFUSION_MAX_VALUE
+    assert read.max_value == RIFFUSION_MAX_VALUE
 
 
 def test_nearly_grey_channels_are_averaged(tmp_path) -> None:
@@ -240,7 +236,7 @@ def sixteen_bits(path) -> None:
 
 
 def text(path) -> None:
-    path.write_text("not a picture")
+    path.write_text("not an image")
 
 
 def absurd_tags(path) -> None:
@@ -257,76 +253,13 @@ def cut_short(path) -> None:
 @pytest.mark.parametrize("write", [photograph, sixteen_bits, text, absurd_tags, cut_short])
 def test_no_spectrogram_is_an_error(tmp_path, write) -> None:
     write(tmp_path / "a.png")
-    with pytest.raises(PictureError, match=r"a\.png"):
+    with pytest.raises(ImageError, match=r"a\.png"):
         forward.load(tmp_path / "a.png")
-
-
-def segment_row(**changes: object) -> dict[str, object]:
-    row = {"song_id": 5, "segment": 2, "start_seconds": 1.0, "length_seconds": 10.0, "start_sample": RATE}
-    return row | {"n_samples": 10 * RATE, "padded": False} | changes
-
-
-def test_a_segment_becomes_named_tiles(tmp_path) -> None:
-    soundfile.write(tmp_path / "5.wav", tones(12.0, channels=2).T, RATE)
-    rows = render.render_song(tmp_path / "5.wav", [segment_row()], RIFFUSION, tmp_path / "out", 1)
-    whole = forward.encode(tones(12.0, channels=2)[:, RATE : 11 * RATE], RATE, RIFFUSION)
-    second = forward.load(tmp_path / "out" / "00005_002_1.png")
-    assert [row["file"] for row in rows] == ["00005_002_0.png", "00005_002_1.png"]
-    assert [row["start_seconds"] for row in rows] == pytest.approx([1.0, 5.89])
-    assert (second.pixels == whole.pixels[:, 489:]).all()
-    assert rows[1]["max_value"] == second.max_value == whole.max_value
-
-
-@pytest.mark.parametrize("seconds", [4.0, 10.5])
-def test_a_song_cut_short_is_an_error(tmp_path, seconds: float) -> None:
-    soundfile.write(tmp_path / "5.wav", tones(seconds).T, RATE)
-    with pytest.raises(AudioError, match=r"beyond the end(?s:.*)5\.wav"):
-        render.segment_waveform(tmp_path / "5.wav", segment_row(), "", 1)
-
-
-def test_a_broken_wav_is_an_error(tmp_path) -> None:
-    (tmp_path / "5.wav").write_bytes(b"RIFF and no more")
-    with pytest.raises(AudioError, match=r"5\.wav"):
-        render.segment_waveform(tmp_path / "5.wav", segment_row(), "", 1)
-
-
-def test_a_padded_segment_ends_white(tmp_path) -> None:
-    soundfile.write(tmp_path / "5.wav", tones(4.0).T, RATE)
-    row = segment_row(n_samples=3 * RATE, padded=True)
-    render.render_segment(tmp_path / "5.wav", row, RIFFUSION, tmp_path, 1)
-    assert (forward.load(tmp_path / "00005_002_1.png").pixels == 255).all()
-
-
-@pytest.mark.parametrize(("word", "hz", "tolerance"), [("pitch+2", 493.9, 0.01), ("stretch1.1", 440, 0.02)])
-def test_augmented_copies_change_what_they_say(tmp_path, word: str, hz: float, tolerance: float) -> None:
-    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)
-    soundfile.write(tmp_path / "5.wav", tone, RATE)
-    row = segment_row(n_samples=2 * RATE, length_seconds=2.0)
-    waveform, _ = render.segment_waveform(tmp_path / "5.wav", row, word, 1)
-    crossings = np.sum(np.diff(np.signbit(waveform[0, 4000:-4000]))) / 2
-    assert waveform.shape == (1, 2 * RATE)
-    assert crossings / ((2 * RATE - 8000) / RATE) == pytest.approx(hz, rel=tolerance)
-
-
-def test_added_noise_is_as_far_below_as_asked(tmp_path) -> None:
-    soundfile.write(tmp_path / "5.wav", tones(3.0).T, RATE)
-    row = segment_row(n_samples=2 * RATE, length_seconds=2.0)
-    clean, _ = render.segment_waveform(tmp_path / "5.wav", row, "", 1)
-    noisy, _ = render.segment_waveform(tmp_path / "5.wav", row, "noise30", 1)
-    assert 10 * np.log10(np.mean(clean**2) / np.mean((noisy - clean) ** 2)) == pytest.approx(30, abs=0.2)
-
-
-@pytest.mark.parametrize("word", ["echo3", "stretch1.2", "pitch", "pitch+3", "noise10"])
-def test_an_unknown_augmentation_is_an_error(word: str) -> None:
-    from tasks.spectrogram.augmentation import parse
-
-    with pytest.raises(ParameterError, match=re.escape(word)):
-        parse(word)
 
 
 def test_resizing_keeps_the_mean() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
-    small = forward.resized(Picture(pixels, 1.0, None, RIFFUSION), 128, 128)
+    small = forward.resized(SpectrogramImage(pixels, 1.0, None, RIFFUSION), 128, 128)
     expected = pixels.reshape(128, 4, 128, 4).mean(axis=(1, 3))
     assert np.abs(small.pixels - expected).max() <= 1
     assert small.columns == 512

@@ -84,3 +84,53 @@ def test_use_folder_points_at_the_folder(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_folder_without_audio_says_what_it_expects(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no audio in the folder"):
         profiles.folder_profile(tmp_path, None, (1, 9))
+
+
+def changed(**blocks: dict[str, Any]) -> dict[str, Any]:
+    values = demo()
+    for name, changes in blocks.items():
+        values[name] |= changes
+    return values
+
+
+def test_one_square_image_stands_for_a_whole_segment() -> None:
+    square = {"tiling": "square"}
+    assert parse(changed(spectrogram=square), "a").spectrogram.tile_columns == 1001
+    assert parse(changed(spectrogram=square, segment={"length_seconds": 5.5}), "a").spectrogram.tile_columns == 551
+    assert parse(demo(), "a").spectrogram.tile_columns == 512
+
+
+REFUSED = {
+    "stereo": ({"spectrogram": {"channel": "stereo"}}, r"spectrogram\.channel.*left, right or mix.*stereo.*encode"),
+    "long clips": ({"generate": {"seconds": 10.5}}, r"generate\.seconds.*at most.*10 s.*10\.5 s.*segment"),
+    "long square": (
+        {"spectrogram": {"tiling": "square", "n_mels": 64}, "segment": {"length_seconds": 70.0}},
+        r"segment\.length_seconds.*64 s.*70 s.*tiles",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_stages_that_do_not_fit_each_other_are_refused_at_once(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=f"(?s)params.yaml.*{said}"):
+        parse(changed(**changes), "params.yaml")
+
+
+def test_clips_as_long_as_a_segment_are_taken() -> None:
+    assert parse(changed(generate={"seconds": 10.0}), "a").generate.seconds == 10.0
+
+
+def test_a_single_file_can_still_be_pictured_in_stereo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+    import soundfile
+
+    from flows.__main__ import main
+    from tasks.codec import forward
+
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((PROFILES / "demo.yaml").read_text())
+    soundfile.write("a.wav", 0.1 * np.random.default_rng(1).normal(size=(44100, 2)), 44100)
+    with pytest.raises(SystemExit) as ended:
+        main(["encode", "a.wav", "a.png", "--channel", "stereo"])
+    assert not ended.value.code
+    assert forward.load(Path("a.png")).pixels.shape == (512, 101, 3)

@@ -288,7 +288,7 @@ def pngs() -> list[Seed]:
     """Mono, three channels, stereo, without tags, with a palette."""
     from PIL import Image
 
-    from tasks.codec.image import RIFFUSION, Picture, save
+    from tasks.codec.image import RIFFUSION, SpectrogramImage, save
 
     pixels = (np.arange(32 * 24).reshape(32, 24) % 251).astype(np.uint8)
     params = RIFFUSION.model_copy(update={"n_mels": 32})
@@ -297,9 +297,9 @@ def pngs() -> list[Seed]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "p.png"
         for picture, three in (
-            (Picture(pixels, 1e6, -14.0, params), False),
-            (Picture(pixels, 1e6, None, params, 40), True),
-            (Picture(stereo, 1e6, -14.0, params), False),
+            (SpectrogramImage(pixels, 1e6, -14.0, params), False),
+            (SpectrogramImage(pixels, 1e6, None, params, 40), True),
+            (SpectrogramImage(stereo, 1e6, -14.0, params), False),
         ):
             save(picture, path, three)
             found.append({"p.png": path.read_bytes()})
@@ -320,7 +320,7 @@ def read_png(folder: Path) -> None:
     assert 0 <= picture.max_value < 1e20
     assert picture.columns >= 1
     assert picture.loudness_lufs is None or math.isfinite(picture.loudness_lufs)
-    assert images.read_picture(folder / "p.png", 32).shape == (32, 32, 3)
+    assert images.read_image(folder / "p.png", 32).shape == (32, 32, 3)
 
 
 def read_png_as_sound(folder: Path) -> None:
@@ -715,13 +715,13 @@ def sidecars() -> list[Seed]:
 def read_sidecars(folder: Path) -> None:
     """Each is a mapping, or refused."""
     from tasks.lineage import crate, song_facts
-    from tasks.trainer import finish, latents
+    from tasks.trainer import export, latents
 
     for name in ("data/generated/ours/sad_0001.png", "models/ours/unet/x.safetensors"):
         assert isinstance(song_facts.row_of_file(folder, name), dict)
     assert isinstance(song_facts.corrections(folder), dict)
     assert isinstance(crate.licences(folder), str)
-    assert isinstance(finish.base_facts(folder / "models/base"), dict)
+    assert isinstance(export.base_facts(folder / "models/base"), dict)
     assert latents.vae_key(folder / "models/base/vae")
 
 

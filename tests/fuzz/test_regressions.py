@@ -20,13 +20,13 @@ from tasks.codec import files as codec
 from tasks.codec import image
 from tasks.core import reading
 from tasks.core.csv_tables import rows_of
-from tasks.core.errors import AudioError, InputError, MeasureError, ModelError, ParameterError, PictureError
+from tasks.core.errors import AudioError, ImageError, InputError, MeasureError, ModelError, ParameterError
 from tasks.download import archives, http, sources
 from tasks.evaluate import embeddings
 from tasks.execution import cache, locks
 from tasks.label import annotations
 from tasks.lineage import changes, openlineage_spool, pipeline, records
-from tasks.models import emotion_embedding, hub
+from tasks.models import emotion_conditioning, hub
 from tasks.report import report, results
 from tasks.trainer import checkpoints, latents
 from tests.fuzz.readers import answers, demo, indexes, lay, read_zip, reader, zips
@@ -258,7 +258,7 @@ def png(path: Path, text: str | None = None, size: tuple[int, int] = (20, 10), *
     ],
 )
 def test_a_picture_with_another_text(tmp_path, text):
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         image.load(png(tmp_path / "p.png", text))
 
 
@@ -268,13 +268,13 @@ def test_a_picture_whose_tag_is_cut_off(tmp_path):
     double = content.index(struct.pack(">HHI", 11070, 12, 1), at) + 8
     far = content[:double] + struct.pack(">I", 60_000) + content[double + 4 :]
     (tmp_path / "p.png").write_bytes(reader("PNG with EXIF").repair(far))
-    with pytest.raises(PictureError, match=r"Truncated|larger than file"):
+    with pytest.raises(ImageError, match=r"Truncated|larger than file"):
         image.load(tmp_path / "p.png")
 
 
 def test_a_picture_of_one_column_is_no_sound(tmp_path):
     path = png(tmp_path / "p.png", '{"n_columns": 1}')
-    with pytest.raises(PictureError, match="too small"):
+    with pytest.raises(ImageError, match="too small"):
         codec.decode_file([path], tmp_path / "a.wav", demo().generate.decode, 0)
 
 
@@ -282,13 +282,13 @@ def test_a_picture_that_announces_what_it_cannot_hold(tmp_path):
     content = png(tmp_path / "p.png").read_bytes()
     huge = content[:16] + struct.pack(">II", 9000, 9000) + content[24:]
     (tmp_path / "p.png").write_bytes(reader("PNG with EXIF").repair(huge))
-    with pytest.raises(PictureError, match="announces 9000 x 9000"):
+    with pytest.raises(ImageError, match="announces 9000 x 9000"):
         image.load(tmp_path / "p.png")
 
 
 def test_a_picture_of_a_format_that_runs_programs(tmp_path):
     (tmp_path / "p.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
-    with pytest.raises(PictureError, match="not a readable picture"):
+    with pytest.raises(ImageError, match="not a readable image"):
         image.load(tmp_path / "p.png")
 
 
@@ -319,7 +319,7 @@ def test_damaged_tensors(tmp_path):
     assert latents.read_cached(tmp_path / "latents.safetensors") is None
     assert checkpoints.latest(tmp_path, "f") is None
     with pytest.raises(ModelError, match="does not fit"):
-        emotion_embedding.attach(None, tmp_path)
+        emotion_conditioning.attach(None, tmp_path)
 
 
 def test_a_spool_is_not_blocked_by_what_is_no_event(tmp_path):

@@ -15,11 +15,11 @@ from PIL import Image
 
 from tasks.apps import single_clip
 from tasks.base import demo_model
-from tasks.codec import forward, inverse
+from tasks.codec import forward, inversion
 from tasks.core import windows
-from tasks.core.errors import ModelError, ParameterError, PictureError
+from tasks.core.errors import ImageError, ModelError, ParameterError
 from tasks.core.seeding import drawn_from
-from tasks.generate import clip_writer, diffusion, sampling
+from tasks.generate import clip_writer, diffusion, manifest, sampling
 from tasks.generate.params import GenerateParams
 from tasks.settings import Params
 
@@ -221,10 +221,11 @@ def test_full_rescaling_takes_guidance_gain_in_contrast_back() -> None:
 def test_the_stage_writes_each_clip_and_its_row(
     folder: Path, demo_params: Params, params: GenerateParams, tmp_path: Path
 ) -> None:
-    rows = sampling.generate_clips(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path, 1)
-    again = sampling.generate_clips(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path / "b", 1)
+    rows = sampling.generate_batch(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path, 1)
+    again = sampling.generate_batch(folder, "ours", "sad", [0, 7], params, demo_params.spectrogram, tmp_path / "b", 1)
     assert [row["png"] for row in rows] == ["sad_0000.png", "sad_0007.png"]
     assert rows == again
+    assert [list(row) for row in rows] == 2 * [list(manifest.COLUMNS)]
     assert all((tmp_path / row[kind]).is_file() for row in rows for kind in ("png", "wav", "listening", "sidecar"))
     assert rows[0]["sha256"] != rows[1]["sha256"]
     assert rows[0]["seconds"] == pytest.approx(5.11)
@@ -235,13 +236,13 @@ def test_a_png_says_how_it_was_made_and_sounds_like_its_wav(
 ) -> None:
     import soundfile
 
-    row = sampling.generate_clips(folder, "ours", "calm", [2], params, demo_params.spectrogram, tmp_path, 1)[0]
+    row = sampling.generate_batch(folder, "ours", "calm", [2], params, demo_params.spectrogram, tmp_path, 1)[0]
     with Image.open(tmp_path / row["png"]) as image:
         facts = json.loads(image.info[clip_writer.GENERATION_KEY])
     assert (facts["experiment"], facts["emotion"], facts["seed"]) == ("ours", "calm", 2)
     assert facts["parameters"]["guidance"] == params.guidance
     seed = clip_writer.seed_from(1, "phases", "calm", 2)
-    waveform = inverse.waveform_from_picture(forward.load(tmp_path / row["png"]), params.decode, seed)
+    waveform = inversion.waveform_from_image(forward.load(tmp_path / row["png"]), params.decode, seed)
     stored, rate = soundfile.read(tmp_path / row["wav"], dtype="float32", always_2d=True)
     pictures = [forward.encode(sound, rate, demo_params.spectrogram) for sound in (waveform, stored.T)]
     assert np.abs(stored).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
@@ -281,7 +282,7 @@ def test_a_person_hears_the_stages_own_clip(
     monkeypatch.chdir(folder.parent.parent)
     wanted = demo_params.model_copy(update={"generate": params})
     row = single_clip.generate_clip("sad", "ours", wanted, params.seconds, 7, tmp_path)
-    stage = sampling.generate_clips(folder, "ours", "sad", [7], params, demo_params.spectrogram, tmp_path / "s", 1)
+    stage = sampling.generate_batch(folder, "ours", "sad", [7], params, demo_params.spectrogram, tmp_path / "s", 1)
     assert row == stage[0]
 
 
@@ -313,7 +314,7 @@ def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_picture_shorter_than_asked_is_refused(demo_params: Params) -> None:
-    with pytest.raises(PictureError, match="too short"):
+    with pytest.raises(ImageError, match="too short"):
         clip_writer.full_picture(np.zeros((32, 32), np.uint8), 6.0, demo_params.spectrogram)
 
 

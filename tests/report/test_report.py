@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec.image import RIFFUSION, SpectrogramImage
 from tasks.core.errors import InputError
 from tasks.report import charts as report_charts
 from tasks.report import findings, report, results
@@ -165,7 +165,7 @@ def test_loud_is_bright(tmp_path: Path) -> None:
 
     pixels = np.full((8, 8), 255, np.uint8)
     pixels[:4] = 0
-    save_in_colour(Picture(pixels, 1.0, None, RIFFUSION, 8), tmp_path / "shown.png")
+    save_in_colour(SpectrogramImage(pixels, 1.0, None, RIFFUSION, 8), tmp_path / "shown.png")
     shown = np.asarray(Image.open(tmp_path / "shown.png").convert("L")).astype(int)
     assert shown[0].min() > shown[-1].max() + 150
 

@@ -19,7 +19,7 @@ def labels_of(numbers: list[int]) -> list[int]:
 
 @given(counts, st.integers(1, 5), st.integers(1, 3))
 @settings(max_examples=30, deadline=None)
-def test_an_epoch_holds_every_picture_once(numbers, batch, accumulation):
+def test_an_epoch_holds_every_image_once(numbers, batch, accumulation):
     labels = labels_of(numbers)
     order = Order(labels, experiment(batch=batch, accumulation=accumulation), seed=3)
     seen = [
@@ -39,13 +39,13 @@ def test_balanced_sampling_takes_the_classes_in_turn(numbers):
         assert sorted(labels[order.rows_of(step, 0, 0)]) == list(range(len(numbers)))
 
 
-def test_processes_share_the_pictures_between_them():
+def test_processes_share_the_images_between_them():
     order = Order(labels_of([8]), experiment(batch=2, processes=2, accumulation=2), seed=3)
     seen = Counter(row for micro in range(2) for rank in range(2) for row in order.rows_of(0, micro, rank))
     assert seen == Counter(range(8))
 
 
-def test_dropped_pictures_get_the_empty_prompt():
+def test_dropped_images_get_the_empty_prompt():
     prompts = Prompts(["{emotion}", "a {emotion} song"], ["happy", "sad"])
     rows = prompts.draw([0, 1], torch.tensor([True, False]), torch.Generator().manual_seed(0))
     assert prompts.texts[int(rows[0])] == ""

@@ -1,4 +1,4 @@
-"""Latents by content: a picture is encoded once, whatever it is called and whatever stands beside it."""
+"""Latents by content: an image is encoded once, whatever it is called and whatever stands beside it."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def encode(vae, examples, cache):
     return latents.encode(vae, key, examples, 32, cache, lambda *_: None)
 
 
-def test_a_picture_has_the_same_latents_alone_and_among_others(vae, examples, tmp_path):
+def test_an_image_has_the_same_latents_alone_and_among_others(vae, examples, tmp_path):
     together = encode(vae, examples, tmp_path / "a")
     alone = encode(vae, examples[3:4], tmp_path / "b")
     assert torch.equal(together.means[3], alone.means[0])
@@ -39,7 +39,7 @@ def test_what_is_cached_is_not_encoded_again(vae, examples, tmp_path):
     assert torch.equal(first.means, second.means)
 
 
-def test_a_changed_picture_is_encoded_anew(vae, examples, tmp_path):
+def test_a_changed_image_is_encoded_anew(vae, examples, tmp_path):
     encode(vae, examples[:1], tmp_path / "cache")
     other = images.Example(examples[5].path, examples[0].name, examples[0].emotion)
     encode(vae, [other], tmp_path / "cache")
@@ -56,11 +56,11 @@ def test_the_vae_is_known_by_weights_and_configuration_however_written(tmp_path)
 
 
 def test_scaling_pixels_and_back_is_exact():
-    values = images.read_picture(next((small_models.dataset() / "train").glob("*.png")), 32)
+    values = images.read_image(next((small_models.dataset() / "train").glob("*.png")), 32)
     assert (pixels.unscaled(pixels.scaled(values)) == values).all()
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path):
+def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"<html>")
-    with pytest.raises(InputError, match=r"(?s)not a picture.*a\.png"):
-        images.read_picture(tmp_path / "a.png", 32)
+    with pytest.raises(InputError, match=r"(?s)not an image.*a\.png"):
+        images.read_image(tmp_path / "a.png", 32)

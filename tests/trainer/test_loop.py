@@ -7,9 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from pydantic import Field
 
 from tasks.core.errors import InputError, ModelError, ParameterError, TrainingError
+from tasks.execution import closure
 from tasks.trainer import checkpoints, data, emotion_classifier, loop, optimizers, processes, trackers
+from tasks.trainer.params import ExperimentParams
 from tests import small_models
 
 LAYER = "unet/conv_in.weight"
@@ -32,8 +35,12 @@ class KilledError(Exception):
     """Stands for a power cut in the middle of a run."""
 
 
-def run(folder: Path, work: str = "work", stop_after: int | None = None, seed: int = 1, **changes):
+def run(folder: Path, stop_after: int | None = None, seed: int = 1, seen: list[int] | None = None, **changes):
+    """A tiny run; `seen` gets the steps that were trained."""
+
     def progress(done: int, total: int, note: str) -> None:
+        if seen is not None and note.startswith("loss"):
+            seen.append(done)
         if stop_after is not None and note.startswith("loss") and done == stop_after:
             raise KilledError
 
@@ -44,7 +51,7 @@ def run(folder: Path, work: str = "work", stop_after: int | None = None, seed: i
         small_models.experiment(**changes),
         seed,
         folder / "model",
-        folder / work,
+        folder / "work",
         folder / "curves",
         progress,
     )
@@ -54,6 +61,11 @@ def assert_equal(left: Path, right: Path) -> None:
     a, b = small_models.weights(left), small_models.weights(right)
     assert a.keys() == b.keys()
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+def saved_by(folder: Path) -> list[Path]:
+    """The checkpoints of all runs in a folder, oldest first."""
+    return sorted(folder.glob("work/runs/*/checkpoints/step-*"), key=lambda path: path.stat().st_mtime)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -97,9 +109,9 @@ def test_a_resumed_run_equals_an_undisturbed_one(tmp_path, changes):
 
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_every_checkpoint_leads_to_the_same_weights(plain, tmp_path, step):
-    kept = checkpoints.found(plain / "work/checkpoints")
-    assert [path.name[-1] for path in kept] == ["1", "2", "3", "4"]
-    shutil.copytree(kept[step - 1], tmp_path / "work/checkpoints" / kept[step - 1].name)
+    saved = saved_by(plain)
+    assert [path.name[-1] for path in saved] == ["1", "2", "3", "4"]
+    shutil.copytree(saved[step - 1], tmp_path / saved[step - 1].relative_to(plain))
     run(tmp_path, checkpoints={"every_steps": 1, "keep": 4})
     assert_equal(plain / "model", tmp_path / "model")
     assert bytes_of(plain / "curves") == bytes_of(tmp_path / "curves")
@@ -107,32 +119,104 @@ def test_every_checkpoint_leads_to_the_same_weights(plain, tmp_path, step):
 
 def test_a_checkpoint_is_valid_for_its_inputs_parameters_and_code_only(monkeypatch):
     base, params = {"unet/a.safetensors": "1"}, small_models.experiment()
-    same = data.fingerprint(base, [], params, 1)
-    assert data.fingerprint(base, [], small_models.experiment(trackers=["dvclive"]), 1) == same
-    others = [
-        data.fingerprint({**base, "scheduler/scheduler_config.json": "2"}, [], params, 1),
-        data.fingerprint(base, [], small_models.experiment(batch=3), 1),
-        data.fingerprint(base, [], params, 2),
+    parts = [
+        data.inputs_of(base, [], params, 1),
+        data.inputs_of({**base, "scheduler/scheduler_config.json": "2"}, [], params, 1),
+        data.inputs_of(base, [], small_models.experiment(batch=3), 1),
+        data.inputs_of(base, [], small_models.experiment(validation={"every_steps": 3}), 1),  # rows of the curves
+        data.inputs_of(base, [], small_models.experiment(export="best"), 1),  # the best would be missing
+        data.inputs_of(base, [], params, 2),
     ]
-    monkeypatch.setattr(data, "code", lambda: ["edited"])
-    others.append(data.fingerprint(base, [], params, 1))
-    assert len({same, *others}) == 5
+    monkeypatch.setattr(data, "code", lambda: "edited")
+    parts.append(data.inputs_of(base, [], params, 1))
+    assert len({checkpoints.fingerprint(one) for one in parts}) == 7
 
 
-def test_checkpoints_of_other_inputs_and_damaged_ones_are_removed(tmp_path):
+PREVIEW = {"every_steps": 9, "images_per_emotion": 1, "steps": 1, "guidance": 1.0}
+WITHOUT_EFFECT = {
+    "licence": {"data_licence": "another"},
+    "trackers": {"trackers": ["tensorboard"]},
+    "preview": {"preview": PREVIEW},
+    "checkpoints": {"checkpoints": {"every_steps": 3, "keep": 2}},
+    "copies there are none of": {"augmented": True},
+    "more images than there are": {"max_images_per_emotion": 100},
+}
+
+
+@pytest.mark.parametrize("changes", WITHOUT_EFFECT.values(), ids=WITHOUT_EFFECT.keys())
+def test_a_killed_run_goes_on_after_a_change_that_moves_no_weight(plain, tmp_path, changes):
+    steps = []
+    with pytest.raises(KilledError):
+        run(tmp_path, stop_after=3)
+    run(tmp_path, seen=steps, **changes)
+    assert steps == [3, 4]  # checkpoints are of steps 1 and 2
+    assert_equal(plain / "model", tmp_path / "model")
+    assert bytes_of(plain / "curves") == bytes_of(tmp_path / "curves")
+
+
+def test_the_best_weights_are_at_hand_whichever_are_exported(tmp_path):
+    with pytest.raises(KilledError):
+        run(tmp_path / "cut", stop_after=3, export="best")
+    for folder in ("cut", "whole"):
+        run(tmp_path / folder, export="last", export_both=True)
+    assert_equal(tmp_path / "cut/model", tmp_path / "whole/model")
+    assert_equal(tmp_path / "cut/model/best", tmp_path / "whole/model/best")
+
+
+def test_a_knob_that_is_added_later_leaves_checkpoints_valid():
+    class Later(ExperimentParams):
+        added: bool = Field(default=False, description="does what the code did before")
+
+    params = small_models.experiment()
+    later = Later.model_validate(params.model_dump())
+    same, other = (data.inputs_of({}, [], one, 1) for one in (later, later.model_copy(update={"added": True})))
+    assert same == data.inputs_of({}, [], params, 1)
+    assert checkpoints.changes(same, other) == ["parameters.added None -> True"]
+
+
+def test_what_writes_the_result_is_no_input(monkeypatch):
+    texts = {name: closure.file_of(name).read_text() for name in closure.deciding("tasks.trainer.loop")}
+    assert set(data.WRITERS) < set(texts)
+    digests = []
+    for edited in (None, "tasks.trainer.export", "tasks.models.model_card", "tasks.trainer.losses"):
+        known = {texts[name]: f"{name} edited" if name == edited else name for name in texts}
+        monkeypatch.setattr(closure, "source_digest", lambda text, where, known=known: known[text])
+        closure.code_digest.cache_clear()
+        digests.append(data.code())
+    closure.code_digest.cache_clear()
+    assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
+def test_an_old_checkpoint_stays_until_the_new_run_has_its_own_and_what_changed_is_said(tmp_path, caplog):
+    with pytest.raises(KilledError):
+        run(tmp_path, stop_after=3)
+    [old] = saved_by(tmp_path)
+    with pytest.raises(KilledError):
+        run(tmp_path, stop_after=1, batch=3, seed=2)  # killed before it saved anything
+    assert saved_by(tmp_path) == [old]
+    assert "parameters.batch 2 -> 3; seed 1 -> 2" in caplog.text
+    assert str(old) in caplog.text
+    with pytest.raises(KilledError):
+        run(tmp_path, stop_after=2, batch=3, seed=2)
+    [new] = saved_by(tmp_path)
+    assert new.parent != old.parent
+    assert not old.parents[1].exists()
+
+
+def test_damaged_checkpoints_are_removed_and_those_of_other_inputs_left_alone(tmp_path):
     for step, fingerprint in ((1, "ours"), (2, "ours"), (3, "another")):
         checkpoints.save(tmp_path, step, {"a": torch.full((2,), float(step))}, {"fingerprint": fingerprint}, 3)
     (tmp_path / "step-0000002/state.safetensors").write_bytes(b"half")
     tensors, _ = checkpoints.latest(tmp_path, "ours")
     assert tensors["a"].tolist() == [1, 1]
-    assert [path.name for path in checkpoints.found(tmp_path)] == ["step-0000001"]
+    assert [path.name for path in checkpoints.list_checkpoints(tmp_path)] == ["step-0000001", "step-0000003"]
 
 
 def test_the_logged_loss_is_that_of_all_micro_batches(tmp_path):
     params = small_models.experiment(accumulation=2, steps=1, checkpoints={"every_steps": 9})
     parts = (small_models.dataset(), small_models.model(), params, 1, tmp_path / "a/work", lambda *_: None)
     prepared = loop.prepare(*parts)
-    expected = [loop.batch_loss(prepared, prepared.material.batch(0, micro, 0)).item() for micro in (0, 1)]
+    expected = [loop.batch_loss(prepared, prepared.data.batch(0, micro, 0)).item() for micro in (0, 1)]
     loop.fit(prepared, lambda *_: None)
     assert prepared.state.losses[0][1] == pytest.approx(sum(expected) / 2, rel=1e-6)
 
@@ -170,9 +254,11 @@ def test_early_stopping_ends_the_run_and_the_best_weights_are_exported(tmp_path)
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     # The warm-up's first update is nothing, the second ruins the weights: what step 2 left is not kept.
     blown = {"learning_rate": 1e30, "max_gradient_norm": 0.0, "warmup_steps": 8}
-    with pytest.raises(TrainingError, match=r"(?s)not a number.*step 3, pictures train.*step-0000001.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"(?s)not a number.*step 3, images train.*step-0000001.*learning_rate"):
         run(tmp_path, steps=8, optimizer=blown, validation={"every_steps": 8})
-    tensors, facts = checkpoints.read(tmp_path / "work/checkpoints/step-0000001")
+    [saved] = saved_by(tmp_path)
+    tensors, facts = checkpoints.read(saved)
+    assert saved.name == "step-0000001"
     assert facts["state"]["step"] == 1
     assert torch.equal(tensors[f"weight.{LAYER.replace('/', '.')}"], small_models.weights(small_models.model())[LAYER])
     assert not (tmp_path / "model").exists()
@@ -191,9 +277,9 @@ def test_out_of_memory_says_what_to_lower(tmp_path):
         torch.empty(2**60)
 
 
-def test_a_class_without_pictures_is_named(tmp_path):
+def test_a_class_without_images_is_named(tmp_path):
     small_models.make_dataset(tmp_path / "dataset", {"sad": 0})
-    with pytest.raises(TrainingError, match=r"no pictures of sad"):
+    with pytest.raises(TrainingError, match=r"no images of sad"):
         loop.train(
             "tiny",
             tmp_path / "dataset",
@@ -240,11 +326,12 @@ def test_trackers_and_previews_are_written_beside_the_artifacts(tmp_path):
     }
     for _ in range(2):  # a resumed run's trackers have the whole curves too
         run(tmp_path, **changes)
-        plots = tmp_path / "work/trackers/dvclive/plots/metrics"
+        [folder] = (tmp_path / "work/runs").iterdir()
+        plots = folder / "trackers/dvclive/plots/metrics"
         assert pd.read_csv(plots / "loss.tsv", sep="\t")["step"].tolist() == [1, 2]
         assert pd.read_csv(plots / "validation/emotion/sad.tsv", sep="\t")["step"].tolist() == [0, 2]
-    assert list((tmp_path / "work/trackers/tensorboard").glob("events*"))
-    pictures = {path.name for path in (tmp_path / "work/previews").iterdir()}
+    assert list((folder / "trackers/tensorboard").glob("events*"))
+    pictures = {path.name for path in (folder / "previews").iterdir()}
     assert pictures == {f"{name}_00_step-000000{step}.png" for name in small_models.EMOTIONS for step in (0, 2)}
 
 
@@ -308,7 +395,7 @@ KNOBS = {
     "embedding": {"conditioning": {"emotion_embedding": True}},
     "average": {"ema_decay": 0.5},
     "LoRA": {"lora": {"rank": 2, "alpha": 2}},
-    "fewer pictures": {"max_images_per_emotion": 1},
+    "fewer images": {"max_images_per_emotion": 1},
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def test_noise_and_target_are_diffusers_own(seed, prediction):
 
 @given(seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
-def test_the_right_prediction_gives_the_picture_back(seed):
+def test_the_right_prediction_gives_the_image_back(seed):
     ours, (clean, noise) = schedule(), pair(seed)
     steps = STEPS[:4]  # at the last there is no signal left to divide by
     noisy = ours.noisy(clean[:4], noise[:4], steps)

@@ -1,4 +1,4 @@
-"""What learns: cached text equals encoded text, and a tokenizer must tell the emotions apart."""
+"""The trainable model: cached text equals encoded text, and a tokenizer must tell the emotions apart."""
 
 import pytest
 import torch
@@ -15,19 +15,19 @@ def built(**changes):
 
 
 def test_each_distinct_prompt_encoded_once_gives_the_states_of_all():
-    learner = built()
+    trainable = built()
     prompts = torch.tensor([2, 0, 2, 1])
-    torch.testing.assert_close(learner.states(prompts), learner.text_encoder(learner.tokens[prompts])[0])
+    torch.testing.assert_close(trainable.states(prompts), trainable.text_encoder(trainable.tokens[prompts])[0])
 
 
 def test_a_frozen_text_encoder_gives_cached_states():
-    learner, prompts = built(text_encoder="frozen"), torch.tensor([2, 1])
-    torch.testing.assert_close(learner.states(prompts), built().states(prompts))
-    assert not [name for name in learner.learning() if name.startswith("text_encoder")]
+    trainable, prompts = built(text_encoder="frozen"), torch.tensor([2, 1])
+    torch.testing.assert_close(trainable.states(prompts), built().states(prompts))
+    assert not [name for name in trainable.trainable_parameters() if name.startswith("text_encoder")]
 
 
 def test_adapters_are_all_that_learns():
-    names = built(lora={"rank": 2, "alpha": 2}).learning()
+    names = built(lora={"rank": 2, "alpha": 2}).trainable_parameters()
     assert names
     assert all("lora_" in name for name in names)
 
@@ -50,8 +50,10 @@ def test_a_prompt_cut_before_its_emotion_is_refused():
 
 def test_a_text_encoder_on_another_device_is_asked_there():
     text_encoder = small_models.pipeline().text_encoder.to("meta")
-    learner = model.Trainee(small_models.pipeline().unet, text_encoder, torch.zeros(2, 16, dtype=torch.long), None)
-    assert learner.embeddings.shape[:2] == (2, 16)
+    trainable = model.TrainableModel(
+        small_models.pipeline().unet, text_encoder, torch.zeros(2, 16, dtype=torch.long), None
+    )
+    assert trainable.embeddings.shape[:2] == (2, 16)
 
 
 @pytest.mark.parametrize("words", [["sad", "SAD"], ["sad", " "]], ids=["same", "nothing"])

@@ -1,8 +1,8 @@
-"""A trained pipeline as a folder that stock tools read: training -> **models/EXPERIMENT** -> generate.
+"""A Stable Diffusion on the disk and in memory: training <-> **models/NAME** <-> training, generation.
 
-Written by diffusers in safetensors. Two things are mended on the way: transformers 5 saves the text encoder without
-the prefix `text_model.`, which transformers 4 then loads as random weights with a mere warning, and its tokenizer
-folder lacks the files that transformers 4 reads.
+A folder is written by diffusers in safetensors, and stock tools read it. Two things are repaired on the way:
+transformers 5 saves the text encoder without the prefix `text_model.`, which transformers 4 then loads as random
+weights with a mere warning, and its tokenizer folder lacks the files that transformers 4 reads.
 """
 
 import json
@@ -10,9 +10,43 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from tasks.core.errors import ModelError
 from tasks.core.files import write_json, write_text
 from tasks.core.storage import replacing
-from tasks.models import emotion_embedding
+from tasks.models import emotion_conditioning
+
+
+def load(folder: Path) -> Any:
+    """The folder's stock StableDiffusionPipeline in float32, on the CPU; pickled weights are not read.
+
+    Raises:
+        ModelError: the folder holds no Stable Diffusion, or its weights are in another format.
+    """
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        return StableDiffusionPipeline.from_pretrained(
+            folder,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            local_files_only=True,
+        )
+    except Exception as error:  # whatever a damaged folder makes three libraries raise
+        raise ModelError(
+            "no Stable Diffusion can be loaded",
+            where=folder,
+            expected="a diffusers pipeline folder: model_index.json, and unet, vae, text_encoder as .safetensors",
+            got=" ".join(str(error).split()),
+            todo="run the stage that makes it again, e.g. `dvc repro base`",
+        ) from error
 
 
 def save(pipeline: Any, target: Path, card: str, facts: dict[str, Any], emotion: Any = None) -> None:
@@ -25,9 +59,9 @@ def save(pipeline: Any, target: Path, card: str, facts: dict[str, Any], emotion:
         prefix_text_encoder(temporary / "text_encoder")
         write_tokenizer(pipeline.tokenizer, temporary / "tokenizer")
         for path in sorted(temporary.rglob("*.json")):
-            forget_paths(path)
+            remove_source_path(path)
         if emotion is not None:
-            emotion_embedding.save(emotion, temporary / "emotion")
+            emotion_conditioning.save(emotion, temporary / "emotion")
         write_text(temporary / "README.md", card)
         write_json(temporary / "emoriff.json", facts)
         if target.exists():
@@ -61,7 +95,7 @@ def write_tokenizer(tokenizer: Any, folder: Path) -> None:
     write_json(path, config | {"tokenizer_class": "CLIPTokenizer"})
 
 
-def forget_paths(path: Path) -> None:
+def remove_source_path(path: Path) -> None:
     """Take the folder that a part was loaded from out of its configuration."""
     values = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(values, dict) and values.pop("_name_or_path", None) is not None:

@@ -1,4 +1,4 @@
-"""Pictures -> waveforms: laws, and the round trip against simpler methods."""
+"""Images -> waveforms: laws, and the round trip against simpler methods."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from tasks.codec import forward, inverse, mel
-from tasks.codec.image import RIFFUSION, Picture
+from tasks.codec import forward, inversion, mel
+from tasks.codec.image import RIFFUSION, SpectrogramImage
 from tasks.codec.params import DecodeParams
-from tasks.core.errors import PictureError
+from tasks.core.errors import ImageError
 
 RATE = 44100
 PGHI = DecodeParams(method="pghi", iterations=8)
@@ -27,75 +27,75 @@ def chords(seconds: float, channels: int = 1) -> np.ndarray:
     return np.stack([sound * (1 - 0.5 * c) for c in range(channels)]).astype(np.float32)
 
 
-def round_trip_error_db(picture: Picture, waveform: np.ndarray) -> float:
-    """Mel error of the waveform against the picture, relative, in dB."""
-    again = forward.encode(waveform, RATE, picture.params)
-    before, after = forward.mels_from_pixels(picture), forward.mels_from_pixels(again)
+def round_trip_error_db(image: SpectrogramImage, waveform: np.ndarray) -> float:
+    """Mel error of the waveform against the image, relative, in dB."""
+    again = forward.encode(waveform, RATE, image.params)
+    before, after = forward.mels_from_image(image), forward.mels_from_image(again)
     return float(20 * np.log10(np.linalg.norm(after - before) / np.linalg.norm(before)))
 
 
-def test_what_is_decoded_encodes_to_the_same_picture() -> None:
-    picture = forward.encode(chords(2.0), RATE, RIFFUSION)
-    waveform = inverse.waveform_from_picture(picture, PGHI, seed=1)
+def test_what_is_decoded_encodes_to_the_same_image() -> None:
+    image = forward.encode(chords(2.0), RATE, RIFFUSION)
+    waveform = inversion.waveform_from_image(image, PGHI, seed=1)
     assert waveform.shape == (1, 200 * 441)
     assert waveform.dtype == np.float32
-    assert round_trip_error_db(picture, waveform) < -18
+    assert round_trip_error_db(image, waveform) < -18
 
 
 def test_gradients_beat_random_phases() -> None:
-    picture = forward.encode(chords(2.0), RATE, RIFFUSION)
+    image = forward.encode(chords(2.0), RATE, RIFFUSION)
     errors = [
-        round_trip_error_db(picture, inverse.waveform_from_picture(picture, decode, seed=1))
+        round_trip_error_db(image, inversion.waveform_from_image(image, decode, seed=1))
         for decode in (PGHI, DecodeParams(method="griffin_lim", iterations=8))
     ]
     assert errors[0] < errors[1] - 3
 
 
 def test_the_seed_decides() -> None:
-    picture = forward.encode(chords(0.5), RATE, RIFFUSION)
+    image = forward.encode(chords(0.5), RATE, RIFFUSION)
     decode = DecodeParams(method="griffin_lim", iterations=2)
-    first, same, other = (inverse.waveform_from_picture(picture, decode, seed) for seed in (1, 1, 2))
+    first, same, other = (inversion.waveform_from_image(image, decode, seed) for seed in (1, 1, 2))
     assert (first == same).all()
     assert (first != other).any()
 
 
 def test_a_stationary_tone_keeps_its_frequency_and_level() -> None:
     tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(2 * RATE) / RATE)[None].astype(np.float32)
-    picture = forward.encode(tone, RATE, RIFFUSION)
-    made = inverse.waveform_from_picture(picture, PGHI, seed=1)[0, 10000:-10000]
+    image = forward.encode(tone, RATE, RIFFUSION)
+    made = inversion.waveform_from_image(image, PGHI, seed=1)[0, 10000:-10000]
     frequencies, power = signal.periodogram(made, RATE)
     assert frequencies[power.argmax()] == pytest.approx(1000, abs=6)  # bands are 6 Hz apart there
     assert np.std(made) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
 
 
 def test_silence_stays_silent() -> None:
-    picture = forward.encode(np.zeros((1, RATE), np.float32), RATE, RIFFUSION)
-    assert not inverse.waveform_from_picture(picture, PGHI, seed=1).any()
+    image = forward.encode(np.zeros((1, RATE), np.float32), RATE, RIFFUSION)
+    assert not inversion.waveform_from_image(image, PGHI, seed=1).any()
 
 
-def test_loud_pictures_are_scaled_below_full_scale() -> None:
-    picture = forward.encode(chords(0.5), RATE, RIFFUSION)
-    loud = Picture(picture.pixels, 1e9, None, RIFFUSION)
-    assert np.abs(inverse.waveform_from_picture(loud, PGHI, seed=1)).max() == pytest.approx(inverse.PEAK)
+def test_loud_images_are_scaled_below_full_scale() -> None:
+    image = forward.encode(chords(0.5), RATE, RIFFUSION)
+    loud = SpectrogramImage(image.pixels, 1e9, None, RIFFUSION)
+    assert np.abs(inversion.waveform_from_image(loud, PGHI, seed=1)).max() == pytest.approx(inversion.PEAK)
 
 
 def test_stereo_keeps_its_sides() -> None:
     waveform = chords(1.0, channels=2)
-    picture = forward.encode(waveform, RATE, STEREO)
-    made = inverse.waveform_from_picture(picture, PGHI, seed=1)
+    image = forward.encode(waveform, RATE, STEREO)
+    made = inversion.waveform_from_image(image, PGHI, seed=1)
     assert np.std(made[0]) / np.std(made[1]) == pytest.approx(2, rel=0.1)
 
 
-def test_a_shrunken_picture_is_decoded_at_full_length() -> None:
-    picture = forward.encode(chords(2.0), RATE, RIFFUSION)
-    small = forward.resized(picture, 128, 128)
-    assert inverse.waveform_from_picture(small, PGHI, seed=1).shape == (1, 200 * 441)
+def test_a_shrunken_image_is_decoded_at_full_length() -> None:
+    image = forward.encode(chords(2.0), RATE, RIFFUSION)
+    small = forward.resized(image, 128, 128)
+    assert inversion.waveform_from_image(small, PGHI, seed=1).shape == (1, 200 * 441)
 
 
-def test_log_mel_pictures_are_decoded_too() -> None:
+def test_log_mel_images_are_decoded_too() -> None:
     params = RIFFUSION.model_copy(update={"form": "log_mel", "padded_ms": 100, "n_mels": 128})
-    picture = forward.encode(chords(2.0), RATE, params)
-    waveform = inverse.waveform_from_picture(picture, PGHI, seed=1)
+    image = forward.encode(chords(2.0), RATE, params)
+    waveform = inversion.waveform_from_image(image, PGHI, seed=1)
     assert np.std(waveform) == pytest.approx(np.std(chords(2.0)), rel=0.2)
 
 
@@ -113,22 +113,24 @@ def test_log_mel_pictures_are_decoded_too() -> None:
 def test_other_parameters_come_back_too(changes: dict[str, int]) -> None:
     params = type(RIFFUSION).model_validate(RIFFUSION.model_dump() | changes)
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)[None].astype(np.float32)
-    picture = forward.encode(tone, RATE, params)
-    made = inverse.waveform_from_picture(picture, PGHI, seed=1)
+    image = forward.encode(tone, RATE, params)
+    made = inversion.waveform_from_image(image, PGHI, seed=1)
     again = forward.encode(made, params.sample_rate_hz, params)
-    assert again.pixels.shape == picture.pixels.shape
-    assert np.abs(again.pixels.astype(int) - picture.pixels).mean() < 10
+    assert again.pixels.shape == image.pixels.shape
+    assert np.abs(again.pixels.astype(int) - image.pixels).mean() < 10
 
 
-def test_a_strip_is_no_picture() -> None:
-    with pytest.raises(PictureError):
-        inverse.waveform_from_picture(Picture(np.zeros((512, 1), np.uint8), 1.0, None, RIFFUSION), PGHI, seed=1)
+def test_a_strip_is_no_image() -> None:
+    with pytest.raises(ImageError):
+        inversion.waveform_from_image(
+            SpectrogramImage(np.zeros((512, 1), np.uint8), 1.0, None, RIFFUSION), PGHI, seed=1
+        )
 
 
 def test_the_gram_matrix_is_tridiagonal() -> None:
     bank = mel.bank_of(RIFFUSION)
     full = bank.dense() @ bank.dense().T
-    bands = inverse.gram_diagonals(bank)
+    bands = inversion.gram_diagonals(bank)
     rebuilt = np.diag(bands[1]) + np.diag(bands[0, 1:], 1) + np.diag(bands[0, 1:], -1)
     assert np.allclose(rebuilt, full, atol=2e-6 * full.max())
 
@@ -139,24 +141,24 @@ def test_magnitudes_are_the_least_squares_solution() -> None:
     spectrum = np.abs(np.random.default_rng(0).standard_normal((3, matrix.shape[1])))
     mels = (spectrum @ matrix.T).astype(np.float32)
     expected = np.maximum(np.linalg.lstsq(matrix, mels.T.astype(float), rcond=None)[0].T, 0) * 20000 / RATE
-    made = inverse.magnitudes_from_mels(mels, params)
+    made = inversion.magnitudes_from_mels(mels, params)
     assert np.allclose(made[:, : matrix.shape[1]], expected, atol=1e-3)
 
 
 @given(st.integers(2, 40))
 @settings(max_examples=15, deadline=None)
 def test_istft_undoes_stft(n_frames: int) -> None:
-    grid = inverse.coarse_grid(RIFFUSION)
+    grid = inversion.coarse_grid(RIFFUSION)
     samples = np.random.default_rng(0).standard_normal((n_frames - 1) * grid.hop).astype(np.float32)
     assert (grid.rate_hz, grid.hop, grid.window) == (20000, 200, 2000)
-    assert np.allclose(inverse.istft(inverse.stft(samples, grid), grid), samples, atol=1e-4)
+    assert np.allclose(inversion.istft(inversion.stft(samples, grid), grid), samples, atol=1e-4)
 
 
 @pytest.mark.parametrize("params", [RIFFUSION, STEREO])
-def test_joined_tiles_are_the_picture(params) -> None:
-    picture = forward.encode(chords(10.0, channels=2), RATE, params)
-    joined = inverse.join_tiles(forward.tiles(picture, params))
-    assert (joined.pixels == picture.pixels).all()
+def test_joined_tiles_are_the_image(params) -> None:
+    image = forward.encode(chords(10.0, channels=2), RATE, params)
+    joined = inversion.join_tiles(forward.tiles(image, params))
+    assert (joined.pixels == image.pixels).all()
     assert joined.columns == 1001
 
 
@@ -165,28 +167,28 @@ def test_tiles_of_other_maxima_are_brought_to_one_level() -> None:
     waveform[:, RATE:] *= 0.25
     whole = forward.encode(waveform, RATE, RIFFUSION)
     quiet = forward.encode(waveform[:, 110 * 441 :], RATE, RIFFUSION)
-    loud = Picture(whole.pixels[:, :120], whole.max_value, None, RIFFUSION)
-    joined = inverse.join_tiles([replace(quiet, first_column=110), replace(loud, n_columns=120)])
+    loud = SpectrogramImage(whole.pixels[:, :120], whole.max_value, None, RIFFUSION)
+    joined = inversion.join_tiles([replace(quiet, first_column=110), replace(loud, n_columns=120)])
     assert joined.pixels.shape == whole.pixels.shape
     assert np.abs(joined.pixels[:, 130:].astype(int) - whole.pixels[:, 130:]).max() <= 2
 
 
 def test_a_gap_between_tiles_is_an_error() -> None:
-    tile = Picture(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
-    with pytest.raises(PictureError, match="gap"):
-        inverse.join_tiles([tile, replace(tile, first_column=30)])
+    tile = SpectrogramImage(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
+    with pytest.raises(ImageError, match="gap"):
+        inversion.join_tiles([tile, replace(tile, first_column=30)])
 
 
-def test_pictures_that_are_not_the_tiles_of_one_spectrogram_are_an_error() -> None:
-    tile = Picture(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
-    with pytest.raises(PictureError, match="not the tiles of one spectrogram"):
-        inverse.join_tiles([tile, tile])
-    other = Picture(tile.pixels, 1.0, None, RIFFUSION.model_copy(update={"step_ms": 20}), 20, first_column=10)
-    with pytest.raises(PictureError, match="different spectrograms"):
-        inverse.join_tiles([tile, other])
+def test_images_that_are_not_the_tiles_of_one_spectrogram_are_an_error() -> None:
+    tile = SpectrogramImage(np.zeros((512, 20), np.uint8), 1.0, None, RIFFUSION, 20)
+    with pytest.raises(ImageError, match="not the tiles of one spectrogram"):
+        inversion.join_tiles([tile, tile])
+    other = SpectrogramImage(tile.pixels, 1.0, None, RIFFUSION.model_copy(update={"step_ms": 20}), 20, first_column=10)
+    with pytest.raises(ImageError, match="different spectrograms"):
+        inversion.join_tiles([tile, other])
 
 
 def test_real_music_survives(real_data) -> None:
     waveform, rate = soundfile.read(real_data / "deam" / "MEMD_audio" / "4.mp3", always_2d=True, dtype="float32")
-    picture = forward.encode(waveform.T[:, 20 * rate : 20 * rate + 511 * 441], rate, RIFFUSION)
-    assert round_trip_error_db(picture, inverse.waveform_from_picture(picture, PGHI, seed=1)) < -20
+    image = forward.encode(waveform.T[:, 20 * rate : 20 * rate + 511 * 441], rate, RIFFUSION)
+    assert round_trip_error_db(image, inversion.waveform_from_image(image, PGHI, seed=1)) < -20

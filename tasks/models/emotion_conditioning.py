@@ -1,7 +1,7 @@
-"""The emotion told to the U-Net beside the prompt: a learnt vector, and group norms that follow it.
+"""Conditioning of the U-Net on an emotion beside the prompt: a learned vector, and group norms modulated by it.
 
 The vector of "no emotion" is fixed at zero and every layer here starts at zero, so a pre-trained U-Net starts
-unchanged, and a saved one without these parts (stock diffusers) is exactly the one told "no emotion".
+unchanged, and a saved one without these parts (stock diffusers) is exactly the one conditioned on "no emotion".
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from tasks.core.storage import replacing
 
 
 class EmotionConditioning(nn.Module):
-    """Adds a vector an emotion to the time embedding; with `adaptive_norm` it also scales and shifts the second
+    """Adds a vector per emotion to the time embedding; with `adaptive_norm` it also scales and shifts the second
     group norm of every residual block (AdaGN, Dhariwal & Nichol 2021; the statistics are AdaIN's, Huang &
     Belongie 2017, per group).
 
@@ -56,14 +56,14 @@ class EmotionConditioning(nn.Module):
 
         return hook
 
-    def choose(self, emotions: Sequence[str], guided: bool) -> None:
-        """Labels for a sampling batch: an emotion each, unknown words are "no emotion".
+    def set_labels(self, emotions: Sequence[str], guided: bool) -> None:
+        """Labels of a sampling batch: an emotion per image, unknown words are "no emotion".
 
-        With classifier-free guidance the first half of the batch is told "no emotion".
+        With classifier-free guidance the first half of the batch is unconditional ("no emotion").
         """
-        nobody = len(self.emotions)
-        labels = [self.emotions.index(name) if name in self.emotions else nobody for name in emotions]
-        self.labels = torch.tensor([nobody] * len(labels) * guided + labels)
+        no_emotion = len(self.emotions)
+        labels = [self.emotions.index(name) if name in self.emotions else no_emotion for name in emotions]
+        self.labels = torch.tensor([no_emotion] * len(labels) * guided + labels)
 
 
 def norms_of(unet: Any) -> list[tuple[str, nn.GroupNorm]]:

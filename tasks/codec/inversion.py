@@ -1,4 +1,4 @@
-"""Pictures back to waveforms: data/generated/*.png -> **waveform** -> wav, the way back of `tasks.codec.forward`.
+"""Images back to waveforms: data/generated/*.png -> **waveform** -> wav, the inversion of `tasks.codec.forward`.
 
 1. mels to magnitudes: minimum-norm least squares through the tridiagonal Gram matrix of the bank;
 2. on the coarsest grid that holds them: one bin per window length, a rate of twice the highest mel frequency;
@@ -14,9 +14,9 @@ import numpy as np
 from scipy import fft, linalg, sparse
 
 from tasks.codec import forward, mel
-from tasks.codec.image import Picture
+from tasks.codec.image import SpectrogramImage
 from tasks.codec.params import DecodeParams, SpectrogramParams
-from tasks.core.errors import PictureError
+from tasks.core.errors import ImageError
 
 ALPHA = 0.99  # Perraudin et al. 2013: the best of those tried there
 HANN_GAMMA = 0.25645  # Gaussian that is nearest to a Hann window of length 1 (Prusa et al. 2017, table 1)
@@ -44,24 +44,24 @@ class Grid:
         return forward.hann(self.window)
 
 
-def waveform_from_picture(picture: Picture, decode: DecodeParams, seed: int) -> np.ndarray:
-    """Float32 [C, N] at the picture's sample rate, N = (columns - 1) * hop, at the level that max_value says.
+def waveform_from_image(image: SpectrogramImage, decode: DecodeParams, seed: int) -> np.ndarray:
+    """Float32 [C, N] at the image's sample rate, N = (columns - 1) * hop, at the level that max_value says.
 
-    Where that level would clip, the whole waveform is scaled to a peak of PEAK. A picture of silence is zeros.
-    The same picture, parameters and seed give the same samples.
+    Where that level would clip, the whole waveform is scaled to a peak of PEAK. An image of silence is zeros.
+    The same image, parameters and seed give the same samples.
 
     Raises:
         PictureError: fewer than two rows or columns.
     """
-    if min(picture.pixels.shape[:2]) < 2:
-        raise PictureError("too small for a spectrogram", expected="at least 2 x 2", got=picture.pixels.shape)
+    if min(image.pixels.shape[:2]) < 2:
+        raise ImageError("too small for a spectrogram", expected="at least 2 x 2", got=image.pixels.shape)
     random = np.random.default_rng(seed)
-    params = picture.params
+    params = image.params
     waveforms = []
-    for mels in forward.mels_from_pixels(picture):
+    for mels in forward.mels_from_image(image):
         magnitudes = magnitudes_from_mels(mels, params)
-        if min(magnitudes.shape) < 2:  # tags can make one column, or one frequency, of any picture
-            raise PictureError("too small for a sound", expected="2 columns and 2 frequencies", got=magnitudes.shape)
+        if min(magnitudes.shape) < 2:  # tags can make one column, or one frequency, of any image
+            raise ImageError("too small for a sound", expected="2 columns and 2 frequencies", got=magnitudes.shape)
         spectra = estimate_phases(magnitudes, coarse_grid(params), decode, random)
         waveforms.append(full_rate_waveform(spectra, params))
     waveform = np.stack(waveforms) / np.float32(32768)
@@ -195,11 +195,11 @@ def full_rate_waveform(spectra: np.ndarray, params: SpectrogramParams) -> np.nda
     return istft(padded, full)
 
 
-def join_tiles(tiles: list[Picture]) -> Picture:
-    """One wide picture of the overlapping tiles of a spectrogram; overlaps are cross-faded linearly.
+def join_tiles(tiles: list[SpectrogramImage]) -> SpectrogramImage:
+    """One wide image of the overlapping tiles of a spectrogram; overlaps are cross-faded linearly.
 
     The fade is of pixel levels, on the loudest tile's maximum and before any phase is chosen, so that nothing
-    cancels in the overlap. Tiles of one picture give that picture back, pixel for pixel.
+    cancels in the overlap. Tiles of one image give that image back, pixel for pixel.
 
     Raises:
         PictureError: no tiles, two at one place, of different spectrograms, or columns that no tile covers.
@@ -207,14 +207,14 @@ def join_tiles(tiles: list[Picture]) -> Picture:
     starts = sorted(tile.first_column for tile in tiles)
     if not tiles or len({*starts}) < len(starts):
         todo = "give each tile of `emoriff encode --tile` once"
-        raise PictureError("not the tiles of one spectrogram", expected="a first column each", got=starts, todo=todo)
+        raise ImageError("not the tiles of one spectrogram", expected="a first column each", got=starts, todo=todo)
     kinds = sorted({tile.params.model_dump_json() for tile in tiles})
     if len(kinds) > 1:
-        raise PictureError("tiles of different spectrograms", expected="equal parameters", got=kinds)
+        raise ImageError("tiles of different spectrograms", expected="equal parameters", got=kinds)
     first = last = starts[0]
     for tile in sorted(tiles, key=lambda tile: tile.first_column):
         if tile.first_column > last:
-            raise PictureError("a gap between tiles", expected="overlapping tiles", got=f"first columns {starts}")
+            raise ImageError("a gap between tiles", expected="overlapping tiles", got=f"first columns {starts}")
         last = max(last, tile.first_column + tile.columns)
     loudest = max(tiles, key=lambda tile: tile.max_value)
     total: np.ndarray = np.zeros(1, np.float32)
@@ -226,18 +226,18 @@ def join_tiles(tiles: list[Picture]) -> Picture:
         ramp = np.pad(ramp.astype(np.float32), edges)
         total, weight = total + placed * ramp[:, None], weight + ramp
     planes = np.rint(255 - total / weight[:, None]).astype(np.uint8)
-    pixels = forward.picture_from_planes(planes)
+    pixels = forward.pixels_from_planes(planes)
     return replace(loudest, pixels=pixels, n_columns=last - first, first_column=first)
 
 
-def darkness_at(picture: Picture, max_value: float) -> np.ndarray:
-    """255 - pixel, float32 [C, T, n_mels], as it would be in a picture whose maximum is `max_value`."""
-    params = picture.params
-    picture = forward.full_size(picture)
-    darkness = 255 - forward.planes_from_picture(picture.pixels).astype(np.float32)
-    if picture.max_value in (0.0, max_value):
+def darkness_at(image: SpectrogramImage, max_value: float) -> np.ndarray:
+    """255 - pixel, float32 [C, T, n_mels], as it would be in an image whose maximum is `max_value`."""
+    params = image.params
+    image = forward.full_size(image)
+    darkness = 255 - forward.planes_from_pixels(image.pixels).astype(np.float32)
+    if image.max_value in (0.0, max_value):
         return darkness
-    ratio = picture.max_value / max_value
+    ratio = image.max_value / max_value
     if params.form == "log_mel":
         return np.maximum(darkness + 255 * 10 * np.log10(ratio) / params.top_db, 0) * (darkness > 0)
     return darkness * np.float32(ratio**params.power)

@@ -6,40 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.files import write_json
 from tasks.core.reading import json_of
-from tasks.core.storage import replacing
-from tasks.models import export, model_card
-from tasks.trainer import lora, trackers
+from tasks.models import model_card, pipelines
+from tasks.trainer import checkpoints, lora, trackers
 from tasks.trainer.batches import filled
 from tasks.trainer.params import ExperimentParams
 
 if TYPE_CHECKING:
     from tasks.trainer.run import Run
 
-BEST = "best.safetensors"
 
-
-def keep_best(run: "Run") -> None:
-    """Keep the weights of now (averages, where there are any) as the best so far."""
-    from safetensors.torch import save_file
-
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in run.trainee.learning().items()}
-    with replacing(run.work / BEST) as temporary:
-        save_file(weights, temporary)
-
-
-def weights_to_write(run: "Run") -> dict[str, dict[str, Any]]:
-    """The learnt weights by name for each of `last` and `best` that is exported; the exported one first."""
+def weights_to_export(run: "Run") -> dict[str, dict[str, Any]]:
+    """The trained weights by name for each of `last` and `best` that is exported; the exported one first."""
     from safetensors.torch import load_file
 
     other = {"last": "best", "best": "last"}[run.params.export]
-    last = {name: value.detach().clone() for name, value in run.trainee.learning().items()}
+    last = {name: value.detach().clone() for name, value in run.unwrapped_model.trainable_parameters().items()}
     return {
-        which: load_file(run.work / BEST) if which == "best" else last
+        which: load_file(run.folder / checkpoints.BEST) if which == "best" else last
         for which in ([run.params.export, other] if run.params.export_both else [run.params.export])
     }
 
 
-def finish(run: "Run", name: str, base: Path, target: Path, reports: Path) -> dict[str, Any]:
+def export(run: "Run", name: str, base: Path, target: Path, reports: Path) -> dict[str, Any]:
     """Write the model folder and the curves; gives the run's row of figures.
 
     With `export_both` the other of last and best is a whole model in a folder of that name inside `target`.
@@ -48,9 +36,9 @@ def finish(run: "Run", name: str, base: Path, target: Path, reports: Path) -> di
     if not run.accelerator.is_main_process:
         return row
     if run.average:
-        run.average.swap(list(run.trainee.learning().values()))
-    for which, weights in weights_to_write(run).items():
-        put(run, weights)
+        run.average.swap(list(run.unwrapped_model.trainable_parameters().values()))
+    for which, weights in weights_to_export(run).items():
+        set_weights(run, weights)
         folder = target if which == run.params.export else target / which
         write_model(run, folder, name, base, {**row, "weights": which})
     trackers.write_curves(reports, run.state.losses, run.state.validations)
@@ -58,29 +46,29 @@ def finish(run: "Run", name: str, base: Path, target: Path, reports: Path) -> di
     return row
 
 
-def put(run: "Run", weights: dict[str, Any]) -> None:
-    """Put these weights into the trainee."""
+def set_weights(run: "Run", weights: dict[str, Any]) -> None:
+    """Set the trainable parameters to these weights."""
     import torch
 
     with torch.no_grad():
-        for name, parameter in run.trainee.learning().items():
+        for name, parameter in run.unwrapped_model.trainable_parameters().items():
             parameter.copy_(weights[name])
 
 
 def write_model(run: "Run", folder: Path, name: str, base: Path, row: dict[str, Any]) -> None:
-    """The trainee's weights of now as a model folder."""
+    """The present weights as a model folder."""
     pipeline = run.pipeline
-    if run.params.lora:  # folding is final, the trainee may be needed again
+    if run.params.lora:  # folding is final, and the model may be needed again
         parts = {part: lora.folded(getattr(pipeline, part)) for part in ("unet", "text_encoder")}
         pipeline = type(pipeline)(**{**pipeline.components, **parts}, requires_safety_checker=False)
     facts = {
         "base": base_facts(base),
         "figures": row,
-        "inputs": run.material.fingerprint,
+        "inputs": checkpoints.fingerprint(run.data.inputs),
         "parameters": run.params.model_dump(),
-        "seed": run.material.seed,
+        "seed": run.data.seed,
     }
-    export.save(pipeline, folder, card_of(run, name, base, row), facts, run.trainee.emotion)
+    pipelines.save(pipeline, folder, card_of(run, name, base, row), facts, run.unwrapped_model.emotion)
 
 
 def base_facts(base: Path) -> dict[str, Any]:
@@ -93,14 +81,14 @@ def figures(run: "Run", name: str) -> dict[str, Any]:
     """The run in numbers; nothing that depends on the clock."""
     params, state = run.params, run.state
     totals = [(step, loss) for step, group, _, loss in state.validations if group == "total"]
-    counts = Counter(example.emotion for example in run.material.examples)
+    counts = Counter(example.emotion for example in run.data.examples)
     return {
         "experiment": name,
         "steps": state.step,
         "stopped_early": state.stopped_early,
         "pictures": {emotion: counts[emotion] for emotion in params.emotions},
-        "pictures_seen": state.step * pictures_per_step(params),
-        "learnt_parameters": sum(value.numel() for value in run.trainee.learning().values()),
+        "pictures_seen": state.step * images_per_step(params),
+        "learnt_parameters": sum(value.numel() for value in run.unwrapped_model.trainable_parameters().values()),
         "validation_loss_before": rounded(totals[0][1]),
         "validation_loss_after": rounded(totals[-1][1]),
         "best_step": state.best_step,
@@ -119,7 +107,7 @@ def card_of(run: "Run", name: str, base: Path, row: dict[str, Any]) -> str:
     params = run.params
     made = {
         "base": base_facts(base).get("name", "a Stable Diffusion"),
-        "method": f"DreamBooth, {row['steps']} steps of {pictures_per_step(params)} pictures",
+        "method": f"DreamBooth, {row['steps']} steps of {images_per_step(params)} pictures",
         "prompts": ", ".join(repr(prompt) for prompt in params.prompts),
         "emotions": ", ".join(f"{emotion} ({count} pictures)" for emotion, count in row["pictures"].items()),
         "resolution": f"{params.resolution} pixels",
@@ -143,6 +131,6 @@ def card_of(run: "Run", name: str, base: Path, row: dict[str, Any]) -> str:
     )
 
 
-def pictures_per_step(params: ExperimentParams) -> int:
-    """Pictures seen in one optimizer step, over all processes."""
+def images_per_step(params: ExperimentParams) -> int:
+    """Images seen in one optimizer step, over all processes."""
     return params.batch * params.accumulation * params.processes
