@@ -116,14 +116,14 @@ def test_an_altered_artifact_is_told(copied: Path) -> None:
 
 
 def test_changed_code_is_named_with_and_without_a_record(copied: Path) -> None:
-    (copied / "tasks/mel.py").write_text("POWER = 2\n")
+    (copied / "tasks/codec/mel.py").write_text("POWER = 2\n")
     toy.make(copied)
     with records.recorded(copied, "spectrogram"):
         pass
     recorded = trace(copied, copied / "data/spectrograms/00003_000_0.png").links[0]
     shutil.rmtree(copied / ".emoriff")
     derived = trace(copied, copied / "data/spectrograms/00003_000_0.png").links[0]
-    assert recorded.code.differs == derived.code.differs == ("tasks/mel.py",)
+    assert recorded.code.differs == derived.code.differs == ("tasks/codec/mel.py",)
     assert recorded.code.dirty
     assert recorded.run
     assert derived.code.dirty
