@@ -54,7 +54,7 @@ def yaml_of(text: str, where: object) -> Any:
         raise InputError("too much YAML", where=where, expected=f"{LONGEST_YAML} characters, {DEEPEST} brackets deep")
     try:
         value = yaml.load(text, Loader=Loader)
-        n_values = count(value, {})
+        n_values = count(value, {}) if "&" in text or len(text) > MOST_VALUES else 0  # a value takes a character
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError("not YAML", where=where, got=" ".join(str(error).split())) from error
     if n_values > MOST_VALUES:

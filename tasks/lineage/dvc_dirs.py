@@ -31,10 +31,9 @@ def listing_bytes(files: dict[str, str]) -> bytes:
 
 def sources_now(root: Path, path: str) -> dict[str, str]:
     """File -> MD5 of a source file, or of the files of a package, as they stand; {} where there is none."""
-    cache = Cache(root / LOCAL)
     if (root / path).is_dir():
-        return {f"{path}/{name}": md5 for name, md5 in cache.md5_of_folder(root / path).items()}
-    return {path: cache.md5(root / path)} if (root / path).is_file() else {}
+        return {f"{path}/{name}": md5 for name, md5 in Cache(root / LOCAL).md5_of_folder(root / path).items()}
+    return {path: Cache(root / LOCAL).md5(root / path)} if (root / path).is_file() else {}
 
 
 def source_md5(path: str, found: dict[str, str]) -> str:
