@@ -1,15 +1,18 @@
 """Files as they may really be, whoever wrote them: JSON, YAML, Parquet -> **checked values** -> whoever asked.
 
-Torn, of another form, nested without end, blown up by references: each becomes an error that names the file.
+Torn, of another form, nested without end, blown up by references: each becomes an error that names the file. What
+we wrote for ourselves and can do without (`record_of`) is None then: a killed run may have left half of it.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.errors import InputError
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 200_000  # of a YAML text with its references written out; ours have some hundred
 LONGEST_YAML = 1 << 22
+Kind = TypeVar("Kind")
 DEEPEST = 200
 NESTING = re.compile(r"[\[\]{}]|^[ \t]*(?:[-?][ \t]+){20,}", re.MULTILINE)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is
@@ -42,6 +46,33 @@ def json_of(path: Path) -> dict[str, Any]:
             todo="remove it and run its stage again",
         ) from error
     return value
+
+
+def record_of(kind: type[Kind], text: str | bytes) -> Kind | None:
+    """The record of this kind in a JSON text; None: torn, or of another form. Keys that the kind has not are ignored.
+
+    Args:
+        kind: a dataclass, or a generic such as dict[str, int]; an int is no str, a bool no int.
+        text: JSON.
+    """
+    try:
+        return adapter(cast(Hashable, kind)).validate_json(text, strict=True)
+    except ValidationError:
+        return None
+
+
+def record_in(path: Path, kind: type[Kind]) -> Kind | None:
+    """The record in a JSON file as `record_of` reads it; None also where there is no file."""
+    try:
+        return record_of(kind, path.read_bytes())
+    except OSError:
+        return None
+
+
+@lru_cache
+def adapter(kind: Any) -> "TypeAdapter[Any]":
+    """What reads records of a kind; making one takes longer than reading one."""
+    return TypeAdapter(kind)
 
 
 def yaml_of(text: str, where: object) -> Any:

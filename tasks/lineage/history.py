@@ -100,7 +100,7 @@ def stage_of(part: str) -> dict[str, Any]:
     if not sections or not head.endswith(":"):
         return parsed(part)
     entry = {key: value for section in sections for key, value in parsed(section).items()}
-    return {name: entry for name in parsed(head)}
+    return dict.fromkeys(parsed(head), entry)
 
 
 @lru_cache(maxsize=4096)

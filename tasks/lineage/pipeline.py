@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from tasks.core.errors import InputError
 from tasks.core.reading import yaml_of
 
 HASH = re.compile(r"([0-9a-zA-Z]{1,64}(\.dir)?)?")
+Hash = Annotated[str, StringConstraints(pattern=f"^{HASH.pattern}$")]
 MISFITS = (AttributeError, KeyError, TypeError, ValueError, RecursionError)  # of values of another form
 
 
