@@ -1,7 +1,7 @@
 """Labels of songs and segments: annotations + segments -> **labels** -> dataset.
 
-Ratings are checked and corrected (`tasks.label.swap`), brought to 0..1, made to classes (`tasks.label.emotions`), split by
-artist (`tasks.label.splits`), and spread over the segments of a song with the help of its per-second curves.
+Ratings are checked and corrected (`tasks.label.swap`), brought to 0..1, made to classes (`tasks.label.emotions`),
+split by artist (`tasks.label.splits`), and spread over the segments of a song with the help of its per-second curves.
 """
 
 import json
