@@ -26,7 +26,7 @@ from tasks.lineage.pipeline import read_yaml
 
 ROOT = Path(__file__).parent.parent
 SEGMENTS, TILES, EXPERIMENTS = 5, 2, ("exp1", "exp2", "exp3", "ours")
-N_CODE_FILES = 30  # of a stage; the demo's dvc.lock has 9 to 38
+N_PACKAGES = 6  # of a stage's code beside its flow; dvc.yaml has 2 to 6
 CLIP = "data/generated/ours/happy_0003.wav"
 
 
@@ -69,7 +69,8 @@ def lock(root: Path, songs: list[int]) -> dict[str, Any]:
     pictures = {name: md5(name) for name in names(songs)}
     raw = {f"audio/{song}.mp3": md5(f"mp3 {song}") for song in songs} | {"annotations/static.csv": md5("static")}
     dataset = {f"{split_of(int(name[:5]))}/{name}": value for name, value in pictures.items()}
-    code = {f"tasks/module{number}.py": md5(str(number)) for number in range(N_CODE_FILES)}
+    code = {f"tasks/package{number}": md5(str(number)) + ".dir" for number in range(N_PACKAGES)}
+    code["flows/stage.py"] = md5("flow")
     values = read_yaml(ROOT / "params.yaml")
     parameters = {key: values[key] for key in ("spectrogram", "generate")}
     made = {

@@ -15,9 +15,12 @@ from typing import Any
 import yaml
 
 CODE = {
-    "tasks/audio.py": "from tasks import loud\n\n\ndef gain():\n    return loud.LEVEL\n",
-    "tasks/loud.py": "LEVEL = 1\n",
-    "tasks/mel.py": "POWER = 1\n",
+    "flows/convert.py": "def convert_songs(bucket):\n    return in_pool(bucket)\n",
+    "flows/spectrogram.py": "def render_songs(bucket):\n    return in_pool(bucket)\n",
+    "tasks/audio/decoding.py": "from tasks.audio import write\n\n\ndef gain():\n    return write.LEVEL\n",
+    "tasks/audio/write.py": "LEVEL = 1\n",
+    "tasks/codec/forward.py": "from tasks.codec.mel import POWER\n",
+    "tasks/codec/mel.py": "POWER = 1\n",
 }
 PARAMS: dict[str, Any] = {
     "seed": 1,
@@ -39,7 +42,7 @@ stages:
   convert:
     cmd: {python} toy.py convert
     params: [convert]
-    deps: [data/raw/audio, tasks/audio.py, tasks/loud.py]
+    deps: [data/raw/audio, flows/convert.py, tasks/audio]
     outs: [data/wav: {{persist: true}}]
   segment:
     cmd: {python} toy.py segment
@@ -54,7 +57,7 @@ stages:
   spectrogram:
     cmd: {python} toy.py spectrogram
     params: [spectrogram]
-    deps: [data/segments, data/wav, tasks/mel.py]
+    deps: [data/segments, data/wav, flows/spectrogram.py, tasks/codec]
     outs: [data/spectrograms: {{persist: true}}]
   dataset:
     cmd: {python} toy.py dataset

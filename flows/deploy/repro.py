@@ -1,11 +1,12 @@
 """`emoriff repro`: `dvc repro` with one lock, one Prefect server, and a table at the end."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,28 @@ from flows.engine import server
 from flows.engine.run import tell
 from tasks.core.errors import EmoriffError
 from tasks.core.files import write_json
-from tasks.core.layout import LOCAL
-from tasks.core.reading import yaml_of
+from tasks.core.layout import LOCAL, METRICS, PAGE
+from tasks.core.reading import json_of, record_in, yaml_of
 from tasks.core.storage import free_gib, replacing
-from tasks.execution.locks import lock, runs
+from tasks.execution.locks import Pid, lock, runs
 from tasks.lineage.cache_repair import remove_corrupt
 from tasks.settings import load
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process of DVC, as its lock of paths names it."""
+
+    pid: Pid
+    cmd: str
+
+
+@dataclass(frozen=True)
+class PathLocks:
+    """DVC's lock of paths: which processes read and which one writes each."""
+
+    read: dict[str, list[Command]] = field(default_factory=dict)
+    write: dict[str, Command] = field(default_factory=dict)
 
 
 def repro(arguments: list[str]) -> int:
@@ -65,28 +82,23 @@ def wait_for_dvc() -> None:
     DVC does not wait: it would end our run with "is busy".
     """
     told = False
-    while others := [pid for pid in pids(held()) if is_dvc(pid)]:
+    while others := [pid for pid in holders(path_locks()) if is_dvc(pid)]:
         if not told:
             tell(f"waiting for DVC (process {others[0]}), which is at work here")
             told = True
         time.sleep(0.2)
 
 
-def held() -> dict[str, dict[str, Any]]:
+def path_locks() -> PathLocks:
     """DVC's lock of paths; an empty one where there is none, or another thing, of which DVC will speak."""
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(PATHS_LOCK.read_text())
-        pids(found)
-        return found
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {"read": {}, "write": {}}
+    return record_in(PATHS_LOCK, PathLocks) or PathLocks()
 
 
 def is_dvc(pid: int) -> bool:
     """Whether the process runs and is a command of DVC: a number may have gone to another program since."""
     try:
         return runs(pid) and "dvc" in server.words_of(psutil.Process(pid))
-    except (psutil.Error, ValueError, OverflowError):
+    except psutil.Error:
         return False
 
 
@@ -96,21 +108,18 @@ def release_dead() -> None:
     DVC does so itself, but takes a zombie for a running process: one whose init reaps late, or never, as in many
     containers, would hold its paths for ever.
     """
-    try:
-        found = held()
-        dead = {pid for pid in pids(found) if not runs(pid)}
-        if dead:
-            readers = {path: [one for one in by if one["pid"] not in dead] for path, by in found["read"].items()}
-            found["read"] = {path: by for path, by in readers.items() if by}
-            found["write"] = {path: by for path, by in found["write"].items() if by["pid"] not in dead}
-            write_json(PATHS_LOCK, found)
-    except (OSError, ValueError, TypeError):
-        return  # what is no process's number, or cannot be written: DVC will speak of it
+    found = path_locks()
+    dead = {pid for pid in holders(found) if not runs(pid)}
+    if dead:
+        readers = {path: [one for one in by if one.pid not in dead] for path, by in found.read.items()}
+        writers = {path: by for path, by in found.write.items() if by.pid not in dead}
+        with suppress(OSError, EmoriffError):  # it cannot be written: DVC will speak of it
+            write_json(PATHS_LOCK, asdict(PathLocks({path: by for path, by in readers.items() if by}, writers)))
 
 
-def pids(found: dict[str, dict[str, Any]]) -> set[int]:
+def holders(found: PathLocks) -> set[int]:
     """The processes that a lock of paths names."""
-    return {one["pid"] for by in found["read"].values() for one in by} | {by["pid"] for by in found["write"].values()}
+    return {one.pid for by in found.read.values() for one in by} | {by.pid for by in found.write.values()}
 
 
 def whole(path: Path) -> bool:
@@ -134,11 +143,11 @@ COLUMNS = {"emotion_accuracy": "accuracy", "emotion_balanced_accuracy": "balance
            "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD"}  # fmt: skip
 
 
-def results(path: Path = Path("reports/metrics.json")) -> str:
+def results(path: Path = METRICS) -> str:
     """The small table of results: each measure with its interval, the judge beside it."""
     if not path.is_file():
         return "no results yet"
-    metrics = json.loads(path.read_text())
+    metrics = json_of(path)
     rows = [["", *COLUMNS.values()]]
     for name, measures in metrics["experiments"].items():
         rows.append([name, *(cell(measures.get(key)) for key in COLUMNS)])
@@ -151,7 +160,7 @@ def results(path: Path = Path("reports/metrics.json")) -> str:
         "chance": "chance",
     }
     lines.append("the judge on real music: " + ", ".join(f"{text} {cell(judge[key])}" for key, text in named.items()))
-    lines.append(f"look and listen: {Path('reports/index.html').resolve()}")
+    lines.append(f"look and listen: {PAGE.resolve()}")
     return "\n".join(lines)
 
 

@@ -17,11 +17,11 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.deploy.repro import COLUMNS, cell, environment
-from flows.engine.run import TIMINGS
 from tasks.core.errors import EmoriffError
 from tasks.core.files import sha256
-from tasks.core.layout import LOCAL
+from tasks.core.layout import LOCAL, MEDIA, METRICS, PAGE, REPORTS, TIMINGS
 from tasks.core.messages import without_secrets
+from tasks.core.reading import json_of, record_in
 
 FAILURES = LOCAL / "failures.jsonl"
 
@@ -108,22 +108,20 @@ def command(words: list[str], variables: dict[str, str]) -> None:
 
 def show_results() -> None:
     """The outcome in Prefect's UI: counts a stage, the table of measures, the page and its pictures."""
-    timings = json.loads(TIMINGS.read_text()) if TIMINGS.is_file() else {"stages": {}}
-    rows = [{"stage": name, **values} for name, values in timings["stages"].items()]
+    timings = record_in(TIMINGS, dict[str, dict[str, Any]]) or {}
+    rows = [{"stage": name, **values} for name, values in timings.get("stages", {}).items()]
     create_table_artifact(rows, key="stages", description="What each stage did when it ran last")
-    metrics = Path("reports/metrics.json")
-    if metrics.is_file():
-        create_markdown_artifact(markdown_table(json.loads(metrics.read_text())), key="measures")
-    page = Path("reports/index.html")
-    if page.is_file():
-        create_link_artifact(address(page), key="report", link_text="the page with pictures and sound")
-        create_markdown_artifact(pictures(page.parent / "media"), key="pictures")
+    if METRICS.is_file():
+        create_markdown_artifact(markdown_table(json_of(METRICS)), key="measures")
+    if PAGE.is_file():
+        create_link_artifact(address(PAGE), key="report", link_text="the page with pictures and sound")
+        create_markdown_artifact(pictures(MEDIA), key="pictures")
 
 
 def address(file: Path) -> str:
     """Where a browser finds a file below reports: at `emoriff serve`, which sets EMORIFF_PAGES, or on this disk."""
     pages = os.environ.get("EMORIFF_PAGES")
-    return f"{pages}/{file.relative_to('reports').as_posix()}" if pages else file.resolve().as_uri()
+    return f"{pages}/{file.relative_to(REPORTS).as_posix()}" if pages else file.resolve().as_uri()
 
 
 def pictures(media: Path) -> str:

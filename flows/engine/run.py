@@ -20,6 +20,7 @@ from flows.engine.progress import Progress
 from tasks.core.errors import EmoriffError
 from tasks.core.files import write_json, write_text
 from tasks.core.layout import LOCAL, TIMINGS
+from tasks.core.reading import record_in
 from tasks.execution.buckets import PROGRESS
 from tasks.execution.cache import Cache, disturbed
 from tasks.execution.items import Done, Item, buckets
@@ -235,10 +236,7 @@ def hashes(folder: Path, pattern: str = "*") -> dict[str, str]:
 def record_timing(label: str, seconds: float, summary: dict[str, int]) -> None:
     """Keep what is not deterministic (seconds, machine, versions) out of the artifacts, for the page to load."""
     with lock(LOCAL / "locks" / "timings.lock", wait=True, tell=tell):
-        try:
-            timings = json.loads(TIMINGS.read_text())
-        except (OSError, ValueError):
-            timings = {}
+        timings = record_in(TIMINGS, dict[str, Any]) or {}
         timings.setdefault("stages", {})[label] = {"seconds": round(seconds, 1), **summary}
         timings["machine"] = machine()
         timings["versions"] = package_versions()

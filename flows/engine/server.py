@@ -8,7 +8,6 @@ import base64
 import http.client
 import json
 import os
-import re
 import socket
 import sqlite3
 import subprocess
@@ -17,26 +16,37 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import psutil
 from packaging.version import InvalidVersion, parse
+from pydantic import StringConstraints
 
 from tasks.core.errors import EmoriffError
 from tasks.core.files import write_json
 from tasks.core.messages import shown
+from tasks.core.reading import record_in
 from tasks.core.storage import replacing
-from tasks.execution.locks import lock, runs
+from tasks.execution.locks import Pid, lock, runs
 
 LOCAL = Path(".emoriff") / "prefect"
 STATE = LOCAL / "server.json"
 DATABASE = LOCAL / "prefect.db"
 START_SECONDS = 600.0  # seconds of a busy machine: seen to take 270 where 20 processes shared 2 cores
-OWN = re.compile(r"http://127\.0\.0\.1:\d{1,5}/api")  # the only addresses that we ever write down
+OWN = r"http://127\.0\.0\.1:[0-9]{1,5}/api"  # the only addresses that we ever write down
 ANSWER_SECONDS = 5.0
 IDLE = ("SCHEDULER", "LATE_RUNS", "FOREMAN", "CANCELLATION_CLEANUP", "PAUSE_EXPIRATIONS", "REPOSSESSOR", "TRIGGERS")
+
+
+@dataclass(frozen=True)
+class State:
+    """Our server, and the processes that use it."""
+
+    url: Annotated[str, StringConstraints(pattern=f"^{OWN}$")]
+    pids: list[Pid]
 
 
 def settings() -> dict[str, str]:
@@ -85,20 +95,15 @@ def own() -> str:
     LOCAL.mkdir(parents=True, exist_ok=True)
     with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
         state = read_state()
-        if not state or not answers(state["url"]):
-            state = {"url": start(), "pids": []}
-        write_json(STATE, {"url": state["url"], "pids": sorted({*state["pids"], watched()})})
-        return str(state["url"])
+        if not state or not answers(state.url):
+            state = State(start(), [])
+        write_json(STATE, asdict(State(state.url, sorted({*state.pids, watched()}))))
+        return state.url
 
 
-def read_state() -> dict[str, Any] | None:
+def read_state() -> State | None:
     """Address of our server and the processes it serves; None when there is none."""
-    try:
-        state: dict[str, Any] = json.loads(STATE.read_text())
-        sound = OWN.fullmatch(state["url"]) and all(type(pid) is int and 0 < pid < 2**31 for pid in state["pids"])
-        return state if sound else None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
+    return record_in(STATE, State)
 
 
 def start() -> str:
@@ -107,7 +112,7 @@ def start() -> str:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}/api"
-    write_json(STATE, {"url": url, "pids": [os.getpid()]})
+    write_json(STATE, asdict(State(url, [os.getpid()])))
     is_first = not DATABASE.exists()
     copy_database(new_database(), DATABASE)
     with (LOCAL / "server.log").open("ab") as output:
@@ -200,13 +205,13 @@ def serve(port: int) -> None:
 def unused(port: int) -> bool:
     """Whether all processes have ended; if so the state file goes, so that no new run counts on this server."""
     state = read_state()
-    if state and any(map(runs, state["pids"])):
+    if state and any(map(runs, state.pids)):
         return False
     with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
         state = read_state()
-        if state and any(map(runs, state["pids"])):
+        if state and any(map(runs, state.pids)):
             return False
-        if state and f":{port}/" in state["url"]:
+        if state and f":{port}/" in state.url:
             STATE.unlink()
         return True
 

@@ -1,15 +1,18 @@
 """Files as they may really be, whoever wrote them: JSON, YAML, Parquet -> **checked values** -> whoever asked.
 
-Torn, of another form, nested without end, blown up by references: each becomes an error that names the file.
+Torn, of another form, nested without end, blown up by references: each becomes an error that names the file. What
+we wrote for ourselves and can do without (`record_of`) is None then: a killed run may have left half of it.
 """
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.errors import InputError
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 200_000  # of a YAML text with its references written out; ours have some hundred
 LONGEST_YAML = 1 << 22
+Kind = TypeVar("Kind")
 DEEPEST = 200
 NESTING = re.compile(r"[\[\]{}]|^[ \t]*(?:[-?][ \t]+){20,}", re.MULTILINE)
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is
@@ -44,6 +48,33 @@ def json_of(path: Path) -> dict[str, Any]:
     return value
 
 
+def record_of(kind: type[Kind], text: str | bytes) -> Kind | None:
+    """The record of this kind in a JSON text; None: torn, or of another form. Keys that the kind has not are ignored.
+
+    Args:
+        kind: a dataclass, or a generic such as dict[str, int]; an int is no str, a bool no int.
+        text: JSON.
+    """
+    try:
+        return adapter(cast(Hashable, kind)).validate_json(text, strict=True)
+    except ValidationError:
+        return None
+
+
+def record_in(path: Path, kind: type[Kind]) -> Kind | None:
+    """The record in a JSON file as `record_of` reads it; None also where there is no file."""
+    try:
+        return record_of(kind, path.read_bytes())
+    except OSError:
+        return None
+
+
+@lru_cache
+def adapter(kind: Any) -> "TypeAdapter[Any]":
+    """What reads records of a kind; making one takes longer than reading one."""
+    return TypeAdapter(kind)
+
+
 def yaml_of(text: str, where: object) -> Any:
     """The value in a YAML text; None: it is empty.
 
@@ -54,7 +85,7 @@ def yaml_of(text: str, where: object) -> Any:
         raise InputError("too much YAML", where=where, expected=f"{LONGEST_YAML} characters, {DEEPEST} brackets deep")
     try:
         value = yaml.load(text, Loader=Loader)
-        n_values = count(value, {})
+        n_values = count(value, {}) if "&" in text or len(text) > MOST_VALUES else 0  # a value takes a character
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError("not YAML", where=where, got=" ".join(str(error).split())) from error
     if n_values > MOST_VALUES:

@@ -6,7 +6,6 @@ so that two versions of a file are never glued together.
 """
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import urllib3
 
 from tasks.core.errors import DownloadError, UnreachableError
 from tasks.core.files import write_json
+from tasks.core.reading import record_in
 from tasks.core.storage import free_gib
 
 Result = TypeVar("Result")
@@ -323,12 +323,8 @@ def note_file(partial: Path) -> Path:
 
 def read_note(partial: Path, url: str) -> Note | None:
     """The note of a partial file that can be continued from `url`; None: start anew."""
-    try:
-        note = Note(**json.loads(note_file(partial).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError):  # absent, or from a killed run or another version
-        return None
-    sound = isinstance(note.validator, str) and isinstance(note.total_bytes, int | None)
-    return note if sound and note.url == url and note.validator else None
+    note = record_in(note_file(partial), Note)
+    return note if note and note.url == url and note.validator else None
 
 
 def write_note(partial: Path, note: Note) -> None:

@@ -5,15 +5,18 @@ citation, members. Nothing gets its final name before its SHA-256 is right, and 
 """
 
 import hashlib
-import json
 import os
 import re
 import urllib.parse
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from tasks.core.errors import DownloadError, ParameterError
 from tasks.core.files import sha256, write_json
+from tasks.core.reading import record_in
 from tasks.core.storage import replacing
 from tasks.download import archives
 from tasks.download.folder import take_folder
@@ -26,6 +29,15 @@ __all__ = ["fetch", "obtain", "take_folder"]
 CHUNK_BYTES = 1 << 20
 SUMS = "SHA256SUMS"
 SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a finished file is, and who vouches for it."""
+
+    sha256: Annotated[str, StringConstraints(pattern=f"^{SHA256.pattern}$")]
+    sha256_from: str  # "declared", "SHA256SUMS" or "recorded"
+    size_bytes: int
 
 
 def obtain(params: DownloadParams, target: Path, work: Path, progress: Progress | None = None) -> None:
@@ -83,16 +95,15 @@ def _check_clashes(source: Source, taken: list[Path], owners: dict[Path, str]) -
 
 def describe(source: Source, archive: Path, taken: list[Path]) -> dict[str, Any]:
     """The source's row in sources.json: what it is, its hash and who vouches for it, what was taken."""
-    received = read_received(archive)
+    receipt = read_receipt(archive)
+    assert receipt, "fetch has written it"
     folders = sorted({path.parent.name for path in taken})
     return {
         "name": source.name,
         "urls": source.urls,
         "licence": source.licence,
         "citation": source.citation,
-        "sha256": received["sha256"],
-        "sha256_from": received["sha256_from"],
-        "size_bytes": received["size_bytes"],
+        **asdict(receipt),
         "files": {folder: sum(path.parent.name == folder for path in taken) for folder in folders},
     }
 
@@ -163,7 +174,7 @@ def is_fetched(source: Source, final: Path) -> bool:
     got = sha256(final)
     if wanted != got:
         return False
-    write_received(final, Received(got, final.stat().st_size, resumed=False), origin)
+    write_receipt(final, Received(got, final.stat().st_size, resumed=False), origin)
     return True
 
 
@@ -177,8 +188,8 @@ def wanted_hash(source: Source, final: Path) -> tuple[str | None, str]:
             return listed, SUMS
         if path.is_file():
             return sha256(path), "recorded"
-    received = read_received(final)
-    return received.get("sha256"), received.get("sha256_from", "recorded")
+    receipt = read_receipt(final)
+    return (receipt.sha256, receipt.sha256_from) if receipt else (None, "recorded")
 
 
 def _fetch_from(url: str, source: Source, final: Path, params: DownloadParams, progress: Progress | None) -> Path:
@@ -189,8 +200,8 @@ def _fetch_from(url: str, source: Source, final: Path, params: DownloadParams, p
     partial = final.with_name(final.name + ".partial")
     patience = Patience(params.retries, params.backoff_seconds, params.stall_seconds)
     wanted, origin = expected_hash(url, source, patience)
-    if wanted is None and not is_local(url):
-        wanted = read_received(final).get("sha256")  # the first one that was got
+    if wanted is None and not is_local(url) and (receipt := read_receipt(final)):
+        wanted = receipt.sha256  # the first one that was got
     received = _receive(url, partial, patience, source.size_bytes, progress)
     if received.resumed and not fits(received, source, wanted):
         forget(partial)
@@ -198,7 +209,7 @@ def _fetch_from(url: str, source: Source, final: Path, params: DownloadParams, p
     if not fits(received, source, wanted):
         forget(partial)
         raise _mismatch(url, source, wanted, origin, received)
-    write_received(final, received, origin)
+    write_receipt(final, received, origin)
     os.replace(partial, final)
     forget(partial)
     return final
@@ -304,22 +315,16 @@ def copy(url: str, partial: Path, progress: Progress | None) -> Received:
     return Received(hasher.hexdigest(), done, resumed=False)
 
 
-def received_file(final: Path) -> Path:
+def receipt_file(final: Path) -> Path:
     """Where it is written what a finished file's hash is and who vouches for it."""
     return final.with_name(final.name + ".received.json")
 
 
-def write_received(final: Path, received: Received, origin: str) -> None:
+def write_receipt(final: Path, received: Received, origin: str) -> None:
     """Remember the hash of a finished file."""
-    values = {"sha256": received.sha256, "sha256_from": origin, "size_bytes": received.size_bytes}
-    write_json(received_file(final), values)
+    write_json(receipt_file(final), asdict(Receipt(received.sha256, origin, received.size_bytes)))
 
 
-def read_received(final: Path) -> dict[str, Any]:
-    """What `write_received` wrote; empty where there is nothing readable."""
-    try:
-        values = json.loads(received_file(final).read_text(encoding="utf-8"))
-        sound = SHA256.fullmatch(values["sha256"]) and isinstance(values["sha256_from"], str)
-        return dict(values) if sound and type(values["size_bytes"]) is int else {}
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return {}
+def read_receipt(final: Path) -> Receipt | None:
+    """The receipt of a finished file; None where there is nothing readable."""
+    return record_in(receipt_file(final), Receipt)

@@ -19,14 +19,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from tasks.core.errors import CacheError
 from tasks.core.files import digest, names_below
 from tasks.core.layout import LOCAL
+from tasks.core.reading import record_of
 from tasks.core.storage import replacing, stamp
 
 MD5 = re.compile("[0-9a-f]{32}")
+Md5 = Annotated[str, StringConstraints(pattern=f"^{MD5.pattern}$")]
 log = logging.getLogger("emoriff.cache")
 SEEN: dict[str, tuple[str, str]] = {}  # absolute path -> stamp and MD5 of the files that this process asked for
 
@@ -36,7 +40,7 @@ class Record:
     """What an item gave: its manifest rows, and its files with their MD5."""
 
     rows: list[dict[str, Any]]
-    files: dict[str, str]
+    files: dict[str, Md5]
 
 
 def item_key(code: Any, inputs: Any, parameters: Any) -> str:
@@ -95,7 +99,7 @@ class Cache:
 
     def _record(self, key: str) -> Record | None:
         found = self._execute("select value from record where key = ?", (key,))
-        return parsed(found[0][0]) if found else None
+        return record_of(Record, str(found[0][0])) if found else None  # a damaged record is none
 
     def altered(self, key: str) -> list[str]:
         """Files of the record of `key` that are gone or no longer what they were."""
@@ -180,19 +184,6 @@ def disturbed(names: Iterable[str]) -> CacheError:
         where=", ".join(found[:5]),
         todo="let nothing else write there, and run the same command again: only they are made again",
     )
-
-
-def parsed(text: Any) -> Record | None:
-    """The record in a stored text; None: it is damaged, and so is as if it were not there."""
-    try:
-        values = json.loads(text)
-        rows, files = values["rows"], values["files"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    sound = isinstance(rows, list) and all(isinstance(row, dict) for row in rows) and isinstance(files, dict)
-    if not sound or not all(isinstance(md5, str) and MD5.fullmatch(md5) for md5 in files.values()):
-        return None
-    return Record(rows, files)
 
 
 def md5_of(path: Path) -> str:

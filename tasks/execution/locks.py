@@ -10,13 +10,26 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
 
 import psutil
+from pydantic import Field
 
 from tasks.core.errors import LockError
 from tasks.core.messages import shown
+from tasks.core.reading import record_in
+
+Pid = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock."""
+
+    pid: Pid
+    command: str
 
 
 @contextmanager
@@ -36,7 +49,7 @@ def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
                 told = True
             time.sleep(0.2)
         with suppress(OSError):  # a full disk: the lock holds without a name
-            record = {"pid": os.getpid(), "command": " ".join(psutil.Process().cmdline())[:200]}
+            record = asdict(Holder(os.getpid(), " ".join(psutil.Process().cmdline())[:200]))
             os.ftruncate(file.fileno(), 0)
             os.write(file.fileno(), json.dumps(record).encode())
         try:
@@ -68,12 +81,10 @@ def _taken(descriptor: int) -> bool:
 
 def holder(path: Path) -> str:
     """Who wrote itself into the lock file last, and whether it lives."""
-    try:
-        record = json.loads(path.read_text())
-        state = "running" if runs(record["pid"]) else "ended"
-        return f"process {record['pid']} ({state}): {shown(record['command'])}"
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+    record = record_in(path, Holder)
+    if record is None:
         return "a process that has not said its name yet"
+    return f"process {record.pid} ({'running' if runs(record.pid) else 'ended'}): {shown(record.command)}"
 
 
 def runs(pid: int) -> bool:

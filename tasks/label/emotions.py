@@ -105,32 +105,20 @@ def cluster_centres(points: Array, n_clusters: int, seed: int) -> Array:
 
     Ordered from the highest arousal down; independent of the order of the points.
     """
-    from scipy.cluster.vq import kmeans2
+    from sklearn.cluster import KMeans
 
-    points = points[np.lexsort(points.T)]
-    if len(np.unique(points, axis=0)) < n_clusters:
+    n_points = len(np.unique(points, axis=0))
+    if n_points < n_clusters:
         raise InputError(
             "too few different songs for the clusters",
             where="label.clusters.n_clusters",
             expected=f"at least {n_clusters} different pairs of valence and arousal",
-            got=len(np.unique(points, axis=0)),
+            got=n_points,
             todo="ask for fewer clusters or take another label.scheme",
         )
-    best, best_error = points[:n_clusters], math.inf
-    for start in range(N_STARTS):
-        generator = np.random.default_rng(seed_from(seed, "clusters", start))
-        centres, member = kmeans2(points, n_clusters, iter=100, minit="++", rng=generator, missing="warn")
-        error = float(((points - centres[member]) ** 2).sum())
-        if error < best_error - 1e-9 and len(np.unique(member)) == n_clusters:
-            best, best_error = centres, error
-    if best_error == math.inf:
-        raise InputError(
-            f"k-means left a cluster empty at each of {N_STARTS} starts",
-            where="label.clusters.n_clusters",
-            expected=f"{n_clusters} groups among {len(points)} songs",
-            todo="ask for fewer clusters or take another label.scheme",
-        )
-    return np.round(best[np.lexsort((best[:, 0], -best[:, 1]))], 9)
+    means = KMeans(n_clusters, n_init=N_STARTS, tol=0, random_state=seed_from(seed, "clusters"))
+    centres: Array = np.round(means.fit(points[np.lexsort(points.T)]).cluster_centers_, 9)
+    return centres[np.lexsort((centres[:, 0], -centres[:, 1]))]
 
 
 def names_of(centres: Array, border: float) -> tuple[str, ...]:

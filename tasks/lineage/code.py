@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.lineage.dvc_dirs import listing, source_md5
+from tasks.lineage.dvc_dirs import listing, source_md5, sources_now
 from tasks.lineage.history import Step, contents
 from tasks.lineage.machine import git
 
@@ -58,11 +58,17 @@ def uncommitted(root: Path, step: Step, commit: str | None) -> tuple[str, ...]:
 
 
 def files(root: Path, path: str, md5: str) -> dict[str, str] | None:
-    """File -> MD5 of a source file, or of the files of a package with this hash; None: no run here kept them."""
+    """File -> MD5 of a source file, or of the files of a package with this hash; None: no run here kept them.
+
+    A package that still has this hash is read as it stands.
+    """
     if not md5.endswith(".dir"):
         return {path: md5}
     listed = listing(root, md5)
-    return None if listed is None else {f"{path}/{name}": file_md5 for name, file_md5 in listed.items()}
+    if listed is not None:
+        return {f"{path}/{name}": file_md5 for name, file_md5 in listed.items()}
+    now = sources_now(root, path)
+    return now if source_md5(path, now) == md5 else None
 
 
 def files_in_git(root: Path, path: str, md5: str) -> dict[str, str] | None:

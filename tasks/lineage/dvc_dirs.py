@@ -7,15 +7,25 @@ our file names begin with the song's id; so songs can be followed into versions 
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from tasks.core.layout import LOCAL
+from tasks.core.reading import record_of
 from tasks.execution.cache import Cache, dvc_cache
-from tasks.lineage.pipeline import hash_of
+from tasks.lineage.pipeline import Hash
 
 SONG = re.compile(r"(\d+)(?=[_.-]|$)")
 KEPT = LOCAL / "lineage" / "objects"  # listings of folders that no stage makes, which DVC does not store
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a listing."""
+
+    md5: Hash
+    relpath: str
 
 
 def folder_md5(files: dict[str, str]) -> str:
@@ -31,10 +41,9 @@ def listing_bytes(files: dict[str, str]) -> bytes:
 
 def sources_now(root: Path, path: str) -> dict[str, str]:
     """File -> MD5 of a source file, or of the files of a package, as they stand; {} where there is none."""
-    cache = Cache(root / LOCAL)
     if (root / path).is_dir():
-        return {f"{path}/{name}": md5 for name, md5 in cache.md5_of_folder(root / path).items()}
-    return {path: cache.md5(root / path)} if (root / path).is_file() else {}
+        return {f"{path}/{name}": md5 for name, md5 in Cache(root / LOCAL).md5_of_folder(root / path).items()}
+    return {path: Cache(root / LOCAL).md5(root / path)} if (root / path).is_file() else {}
 
 
 def source_md5(path: str, found: dict[str, str]) -> str:
@@ -61,10 +70,8 @@ def listing(root: Path, md5: str) -> dict[str, str] | None:
     content = listing_content(root, md5)
     if content is None:
         return None
-    try:
-        return {str(entry["relpath"]): hash_of(entry["md5"]) for entry in json.loads(content)}
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
+    entries = record_of(list[Entry], content)
+    return None if entries is None else {entry.relpath: entry.md5 for entry in entries}
 
 
 def listing_content(root: Path, md5: str) -> bytes | None:

@@ -19,13 +19,7 @@ from tasks.lineage.machine import git
 from tasks.lineage.pipeline import Locked
 from tasks.lineage.record import Run
 
-SECTION = re.compile(r"\n    (?=[a-z]+:)")  # of a stage in dvc.lock
-ENTRY = re.compile(  # a dep or out, whose path and hash YAML takes for text, as it does no shorter word ("false")
-    r"\n    - path: ([a-zA-Z_][\w./@-]{5,})(?:\n      hash: md5)?"
-    r"\n      md5: ((?=[0-9]*[a-f])[0-9a-f]{32}(?:\.dir)?)(?:\n      (?:size|nfiles): [0-9]+)*(?![^\n])",
-    re.ASCII,
-)
-ENTRIES = re.compile(f"(?:{ENTRY.pattern})+", re.ASCII)
+SECTION = re.compile(r"\n(?=    [a-z]+:)")  # of a stage in dvc.lock
 
 
 @dataclass(frozen=True)
@@ -101,26 +95,17 @@ def from_part(part: str, evidence: str, origin: tuple[str, str] | None) -> list[
 
 
 def stage_of(part: str) -> dict[str, Any]:
-    """The mapping in a stage's text, of each dep and out its path and MD5.
-
-    Both lists are nine tenths of the text and are read as DVC writes them, much faster than as YAML; a list
-    of any other form, and all else, is read as YAML, once for all versions that have it in common.
-    """
-    others, lists = [], {}
-    for section in SECTION.split(part):
-        if section.startswith(("deps:\n", "outs:\n")) and ENTRIES.fullmatch(section, 5):
-            lists[section[:4]] = [{"path": path, "md5": md5} for path, md5 in ENTRY.findall(section, 5)]
-        else:
-            others.append(section)
-    return {
-        name: {**(entry or {}), **lists} if lists and isinstance(entry, dict | None) else entry
-        for name, entry in parsed("\n    ".join(others)).items()
-    }
+    """The mapping in a stage's text; a section is parsed once, however many versions share it."""
+    head, *sections = SECTION.split(part)
+    if not sections or not head.endswith(":"):
+        return parsed(part)
+    entry = {key: value for section in sections for key, value in parsed(section).items()}
+    return dict.fromkeys(parsed(head), entry)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def parsed(text: str) -> dict[str, Any]:
-    """A piece of dvc.lock that is read as YAML; not to be altered."""
+    """A piece of dvc.lock; not to be altered."""
     return pipeline.parse_yaml(text, "dvc.lock")
 
 

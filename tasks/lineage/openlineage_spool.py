@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.files import write_text
 from tasks.core.messages import shown
+from tasks.core.reading import record_of
 
 if TYPE_CHECKING:
     from openlineage.client.transport.transport import Transport
@@ -113,10 +114,9 @@ def send(transport: "Transport", path: Path) -> None:
     """
     from requests import HTTPError
 
-    try:
-        event = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        log.warning("%s is no event: %s", path.name, shown(error))
+    event: Any = record_of(dict[str, Any], path.read_bytes())
+    if event is None:
+        log.warning("%s is no event", path.name)
         path.replace(path.with_suffix(".refused"))
         return
     try:

@@ -20,11 +20,12 @@ from tasks.core.errors import EmoriffError, InputError
 from tasks.core.files import digest
 from tasks.core.layout import LOCAL
 from tasks.core.messages import without_secrets
+from tasks.core.reading import record_of
 from tasks.core.storage import replacing
 from tasks.execution.cache import Cache
 from tasks.lineage import pipeline
 from tasks.lineage.dvc_dirs import folder_md5, listing, listing_bytes, songs_by_part, sources_now
-from tasks.lineage.machine import Environment, GitState, environment, git_state
+from tasks.lineage.machine import environment, git_state
 from tasks.lineage.record import Run
 
 FOLDER = LOCAL / "lineage"
@@ -220,22 +221,11 @@ def kept(root: Path, name: str) -> bytes | None:
 
 def songs_of(root: Path, folder_hash: str) -> dict[str, list[int]] | None:
     """Songs of a folder version by part (see `songs_by_part`); None when nothing here remembers it."""
-    songs = parsed_songs(kept(root, f"{folder_hash}.songs") or b"")
+    songs = record_of(dict[str, list[int]], kept(root, f"{folder_hash}.songs") or b"")
     if songs is not None:
         return songs
     files = listing(root, folder_hash)
     return None if files is None else songs_by_part(list(files))
-
-
-def parsed_songs(content: bytes) -> dict[str, list[int]] | None:
-    """Songs by part as `content_md5` kept them; None: it is something else."""
-    try:
-        songs = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(songs, dict) or not all(isinstance(ids, list) for ids in songs.values()):
-        return None
-    return songs if all(type(song) is int for ids in songs.values() for song in ids) else None
 
 
 def append(path: Path, line: str) -> None:
@@ -256,32 +246,4 @@ def read(root: Path) -> list[Run]:
         lines = (root / FOLDER / "runs.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
-    return [run for run in map(parse, lines) if run]
-
-
-def parse(line: str) -> Run | None:
-    """The run of a line; keys that a newer version wrote are ignored. None: no record."""
-    try:
-        values = json.loads(line)
-        known = {entry.name for entry in fields(Run)}
-        chosen = {key: value for key, value in values.items() if key in known}
-        chosen["git"] = GitState(**values["git"])
-        chosen["environment"] = Environment(**values["environment"])
-        run = Run(**chosen)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return run if is_sound(run) else None
-
-
-def is_sound(run: Run) -> bool:
-    """Whether what was read has the types of a record."""
-    texts = [run.id, run.stage, run.status, run.started, run.ended, run.environment.host]
-    hashes = [run.inputs, run.outputs, run.code, run.environment.packages]
-    optional = [run.git.commit, run.git.changes, run.flow_run, run.error]
-    return (
-        all(isinstance(value, str) for value in texts)
-        and all(isinstance(value, dict) for value in [run.parameters, run.seeds, run.base, run.counts, *hashes])
-        and all(isinstance(text, str) for values in hashes for text in values.values())
-        and all(pipeline.HASH.fullmatch(md5) for values in hashes[:3] for md5 in values.values())
-        and all(isinstance(value, str | None) for value in optional)
-    )
+    return [run for line in lines if (run := record_of(Run, line))]

@@ -664,7 +664,7 @@ def read_notes(folder: Path) -> None:
     assert "process" in locks.holder(folder / "run.lock")
     server.STATE = folder / "server.json"
     state = server.read_state()
-    assert state is None or (isinstance(state["url"], str) and all(isinstance(pid, int) for pid in state["pids"]))
+    assert state is None or (isinstance(state.url, str) and all(isinstance(pid, int) for pid in state.pids))
     openlineage_spool.empty(folder / "spool", Keeping)
     assert not list((folder / "spool").glob("*.json"))
 

@@ -14,8 +14,10 @@ from tasks.codec.image import TAGS, load
 from tasks.core import reading
 from tasks.core.csv_tables import header, number, rows_of, song_id_of
 from tasks.core.errors import EmoriffError, InputError, ParameterError
+from tasks.core.reading import record_of
 from tasks.download import sources
-from tasks.lineage import pipeline, records
+from tasks.lineage import pipeline
+from tasks.lineage.record import Run
 from tasks.report.results import measures_of
 from tests.fuzz.readers import demo, histories
 
@@ -74,14 +76,14 @@ def test_a_dvc_lock_is_stages_or_refused(value):
 @few
 @given(st.text() | VALUES.map(json.dumps))
 def test_a_line_is_a_record_or_nothing(line):
-    assert records.parse(line) is None
+    assert record_of(Run, line) is None
 
 
 @few
 @given(st.sampled_from(sorted(json.loads(histories()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0]))), VALUES)
 def test_a_record_with_another_value_has_sound_types(key, value):
     line = json.loads(histories()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0])
-    run = records.parse(json.dumps(line | {key: value}))
+    run = record_of(Run, json.dumps(line | {key: value}))
     assert run is None or (isinstance(run.stage, str) and isinstance(run.parameters, dict))
 
 

@@ -25,7 +25,8 @@ from tasks.download import archives, http, sources
 from tasks.evaluate import embeddings
 from tasks.execution import cache, locks
 from tasks.label import annotations
-from tasks.lineage import changes, openlineage_spool, pipeline, records
+from tasks.lineage import changes, openlineage_spool, pipeline
+from tasks.lineage.record import Run
 from tasks.models import emotion_conditioning, hub
 from tasks.report import report, results
 from tasks.trainer import checkpoints, latents
@@ -196,12 +197,12 @@ def test_a_remembered_hash_that_is_none_is_taken_again(tmp_path):
 
 @pytest.mark.parametrize("line", ["[]", "3", '"x"', "null", "{}", "[" * 100_000, '{"git": [], "environment": {}}'])
 def test_a_line_of_another_form_is_no_record(line):
-    assert records.parse(line) is None
+    assert reading.record_of(Run, line) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"": 3}', b'{"": ["x"]}', b"\xff", b"[" * 100_000])
 def test_songs_of_another_form_are_not_known(content):
-    assert records.parsed_songs(content) is None
+    assert reading.record_of(dict[str, list[int]], content) is None
 
 
 @pytest.mark.parametrize(
@@ -219,8 +220,8 @@ def test_a_hash_is_no_path(tmp_path, md5):
     with pytest.raises(InputError, match="no hash"):
         pipeline.parse_lock(lock)
     line = json.loads(reader("lineage, dvc.lock").seeds()[0][".emoriff/lineage/runs.jsonl"].splitlines()[0])
-    assert records.parse(json.dumps(line)) is not None
-    assert records.parse(json.dumps(line | {"code": {"tasks/audio.py": md5}})) is None
+    assert reading.record_of(Run, json.dumps(line)) is not None
+    assert reading.record_of(Run, json.dumps(line | {"code": {"tasks/audio.py": md5}})) is None
 
 
 @pytest.mark.parametrize("text", ["- x", "stages: 3", "stages: {a: {}}", "stages: {a: {foreach: 3, do: {}}}"])
@@ -337,7 +338,7 @@ def test_notes_of_another_form_are_as_if_they_were_not_there(tmp_path):
     (tmp_path / "a.zip.partial.json").write_text('{"url": "http://x", "validator": 5, "total_bytes": "x"}')
     (tmp_path / "run.lock").write_text('["x"]')
     assert sources.sums_in(tmp_path / "SHA256SUMS") == {}
-    assert sources.read_received(tmp_path / "a.zip") == {}
+    assert sources.read_receipt(tmp_path / "a.zip") is None
     assert http.read_note(tmp_path / "a.zip.partial", "http://x") is None
     assert locks.holder(tmp_path / "run.lock") == "a process that has not said its name yet"
 

@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[Callable[[Path], None], set[str], set[str]]] = {
     ),
     "unused parameter": (lambda root: toy.set_parameter(root, "compute", {"workers": 3}), set(), set()),
     "code": (
-        lambda root: edit(root, "tasks/loud.py", "LEVEL = 1", "LEVEL = 2"),
+        lambda root: edit(root, "tasks/audio/write.py", "LEVEL = 1", "LEVEL = 2"),
         {"convert"},
         ALL - {"download", "convert"},
     ),
@@ -130,11 +130,11 @@ def test_names_the_parameter_with_both_values(root: Path) -> None:
 @pytest.mark.parametrize("keeper", ["git", "record"])
 def test_names_the_source_line(root: Path, keeper: str) -> None:
     if keeper == "record":
-        edit(root, "tasks/mel.py", "POWER = 1", "POWER = 3")
+        edit(root, "tasks/codec/mel.py", "POWER = 1", "POWER = 3")
         toy.make(root)
         with records.recorded(root, "spectrogram"):
             pass
-    edit(root, "tasks/mel.py", "POWER = ", "POWER = 4")
+    edit(root, "tasks/codec/mel.py", "POWER = ", "POWER = 4")
     (reason,) = running(root)["spectrogram"].reasons
     former = {"git": "1", "record": "3"}[keeper]
     assert reason.lines == (f"line 1: - POWER = {former}", f"line 1: + POWER = 4{former}")
