@@ -53,7 +53,7 @@ def show_seams(report: Report, model: Model, params: GenerateParams, n_pieces: i
     prompts = [params.prompts[index % len(params.prompts)] for index in range(n_pieces)]
     long = sampling.generate_long(model, prompts, range(n_pieces), params, n_tiles * model.width)
     parts = [
-        sampling.generate_pictures(model, prompts, range(index * n_pieces, (index + 1) * n_pieces), params)
+        sampling.generate_images(model, prompts, range(index * n_pieces, (index + 1) * n_pieces), params)
         for index in range(n_tiles)
     ]
     glued_seams = np.arange(1, n_tiles) * side - 1
@@ -80,13 +80,13 @@ def show_speed(report: Report, model: Model, params: GenerateParams) -> None:
     for scheduler in ("ddim", "dpm_solver", "euler"):
         changed = params.model_copy(update={"scheduler": scheduler})
         started = time.process_time()
-        sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), changed)
+        sampling.generate_images(model, ["happy"] * params.batch, range(params.batch), changed)
         report.say(f"  {scheduler:22} {(time.process_time() - started) / params.batch:.3f}")
 
 
 def show_repeatability(report: Report, model: Model, params: GenerateParams) -> None:
-    together = sampling.generate_pictures(model, ["happy"] * params.batch, range(params.batch), params)
-    alone = np.concatenate([sampling.generate_pictures(model, ["happy"], [seed], params) for seed in range(4)])
+    together = sampling.generate_images(model, ["happy"] * params.batch, range(params.batch), params)
+    alone = np.concatenate([sampling.generate_images(model, ["happy"], [seed], params) for seed in range(4)])
     difference = np.abs(together[:4].astype(int) - alone)
     share = (difference > 0).mean()
     report.say(

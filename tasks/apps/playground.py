@@ -89,7 +89,7 @@ class Playground:
         generate, spectrogram = self.params.generate, self.params.spectrogram
         for emotion in (mixture.first, mixture.second):
             sampling.check_emotion(emotion, generate.prompts)
-        model = sampling.kept(sampling.trained_model(experiment, self.root / "models"))
+        model = sampling.cached_model(sampling.trained_model(experiment, self.root / "models"))
         length = sampling.latent_length(model, seconds, spectrogram)
         pixels = mixed(model, mixture, seed_from(self.params.seed, mixture.first, seed), generate, length)
         name = mixture.first if not mixture.share else f"{mixture.first} {mixture.second}"
@@ -122,7 +122,7 @@ class Playground:
 
 
 def mixed(model: Any, mixture: Mixture, seed: int, params: Any, length: int) -> np.ndarray:
-    """A picture uint8 [resolution, length * scale] told a mixture: the texts' embeddings on a great circle.
+    """A picture uint8 [resolution, length * scale] conditioned on a mixture: the texts' embeddings on a great circle.
 
     With share 0 it is the stage's clip of the same seed. Emotion embeddings beside the prompt, where the model
     has them, are those of the larger share.
@@ -134,12 +134,12 @@ def mixed(model: Any, mixture: Mixture, seed: int, params: Any, length: int) -> 
     first, second = diffusion.embed(model, [mixture.first, mixture.second])
     n_windows = sampling.n_windows(model, length, params)
     between = diffusion.slerp(first, second, mixture.share, axis=-1)
-    told = diffusion.Told(
+    conditioning = diffusion.Conditioning(
         between[None, None].expand(1, n_windows, -1, -1),
         diffusion.embed(model, [params.negative_prompt])[0],
         [[mixture.first] * n_windows],
     )
-    latents = diffusion.denoise(model, told, diffusion.draw_noise(model, seed, length)[None], params)
+    latents = diffusion.denoise(model, conditioning, diffusion.draw_noise(model, seed, length)[None], params)
     return diffusion.decode(model, latents, params.overlap)[0]
 
 

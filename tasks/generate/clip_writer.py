@@ -1,6 +1,6 @@
-"""Generated pictures as files: pixels -> **PNG, WAV, MP3 or Opus, JSON** -> evaluate, report, a person.
+"""Generated images as files: pixels -> **PNG, WAV, MP3 or Opus, JSON** -> evaluate, report, a person.
 
-The PNG is the picture that the audio was made from, with Riffusion's tags, and what it was generated with in a
+The PNG is the image that the audio was made from, with Riffusion's tags, and what it was generated with in a
 text chunk of its own: `emoriff decode` on it gives the same sound again, but for its phases.
 """
 
@@ -46,7 +46,7 @@ class Request:
 
 
 def n_columns(seconds: float, spectrogram_params: SpectrogramParams) -> int:
-    """Columns of a picture of so many seconds: 512 for 5.12 s."""
+    """Columns of an image of so many seconds: 512 for 5.12 s."""
     return max(2, round(1000 * seconds / spectrogram_params.step_ms))
 
 
@@ -64,16 +64,16 @@ def write_clip(
         pixels: grey uint8 [height, width] at the model's size, at least as long as `request.seconds`.
         stage_seed: with the request it seeds the phases of the audio.
     """
-    picture = denoised(full_picture(pixels, request.seconds, spectrogram_params), params)
+    image = denoised(full_size_image(pixels, request.seconds, spectrogram_params), params)
     phase_seed = seed_from(stage_seed, "phases", request.emotion, request.seed)
-    picture, waveform = levelled(picture, params, phase_seed)
+    image, waveform = levelled(image, params, phase_seed)
     rate, name = spectrogram_params.sample_rate_hz, request.name
     listening = f"{name}.{params.listening_format}"
     facts = generation_facts(request, params, stage_seed)
-    save_picture(picture, folder / f"{name}.png", facts)
+    save_image(image, folder / f"{name}.png", facts)
     write.write_wav(folder / f"{name}.wav", waveform, rate)
     write.write_listening(folder / listening, waveform, rate)
-    write_json(folder / f"{name}.json", facts | {"max_value": picture.max_value, "n_columns": picture.columns})
+    write_json(folder / f"{name}.json", facts | {"max_value": image.max_value, "n_columns": image.columns})
     return {
         "experiment": request.experiment,
         "emotion": request.emotion,
@@ -87,8 +87,8 @@ def write_clip(
     }
 
 
-def full_picture(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramParams) -> SpectrogramImage:
-    """The model's picture at the codec's size and its true number of columns, cut to `seconds`.
+def full_size_image(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramParams) -> SpectrogramImage:
+    """The model's image at the codec's size and its true number of columns, cut to `seconds`.
 
     As wide as it is high it stands for `tile_columns` columns of `step_ms`: a tile's, or a whole segment's.
 
@@ -98,31 +98,31 @@ def full_picture(pixels: NDArray[np.uint8], seconds: float, params: SpectrogramP
     width = round(pixels.shape[1] * params.tile_columns / pixels.shape[0])  # an image is as wide as high
     wanted = n_columns(seconds, params)
     if wanted > width:
-        raise ImageError("the picture is too short", expected=f"{wanted} columns", got=width)
+        raise ImageError("the image is too short", expected=f"{wanted} columns", got=width)
     small = SpectrogramImage(pixels, QUIET_MAX_VALUE, None, params, width)
     whole = forward.resized(small, params.n_mels, width)
     return replace(whole, pixels=np.ascontiguousarray(whole.pixels[:, :wanted]), n_columns=wanted)
 
 
-def denoised(picture: SpectrogramImage, params: GenerateParams) -> SpectrogramImage:
-    """The picture after the post-processing that the parameters ask for."""
-    return replace(picture, pixels=denoise.denoise(picture.pixels, params.denoise))
+def denoised(image: SpectrogramImage, params: GenerateParams) -> SpectrogramImage:
+    """The image after the post-processing that the parameters ask for."""
+    return replace(image, pixels=denoise.denoise(image.pixels, params.denoise))
 
 
 def levelled(
-    picture: SpectrogramImage, params: GenerateParams, seed: int
+    image: SpectrogramImage, params: GenerateParams, seed: int
 ) -> tuple[SpectrogramImage, NDArray[np.float32]]:
-    """Picture and waveform [channels, samples] with a peak of PEAK_DBFS, `max_value` being what that level means.
+    """Image and waveform [channels, samples] with a peak of PEAK_DBFS, `max_value` being what that level means.
 
-    A model's picture does not say how loud it is, so all clips get the same peak.
+    A model's image does not say how loud it is, so all clips get the same peak.
     """
-    waveform = inversion.waveform_from_image(picture, params.decode, seed)
+    waveform = inversion.waveform_from_image(image, params.decode, seed)
     peak = float(np.abs(waveform).max())
     if peak == 0:
-        return picture, waveform
+        return image, waveform
     gain = 10 ** (PEAK_DBFS / 20) / peak
-    exponent = 1 if picture.params.form == "riffusion" else 2  # log_mel holds powers
-    return replace(picture, max_value=picture.max_value * gain**exponent), waveform * np.float32(gain)
+    exponent = 1 if image.params.form == "riffusion" else 2  # log_mel holds powers
+    return replace(image, max_value=image.max_value * gain**exponent), waveform * np.float32(gain)
 
 
 def generation_facts(request: Request, params: GenerateParams, stage_seed: int) -> dict[str, Any]:
@@ -132,10 +132,10 @@ def generation_facts(request: Request, params: GenerateParams, stage_seed: int) 
     return {**asked, "seconds": request.seconds, "stage_seed": stage_seed, "parameters": made_with, **request.extra}
 
 
-def save_picture(picture: SpectrogramImage, path: Path, facts: dict[str, Any]) -> None:
+def save_image(image: SpectrogramImage, path: Path, facts: dict[str, Any]) -> None:
     """A PNG with Riffusion's tags and `facts` as JSON in the text chunk GENERATION_KEY."""
     with replacing(path) as temporary:
-        forward.save(picture, temporary)
+        forward.save(image, temporary)
         text = json.dumps(facts, sort_keys=True)
         temporary.write_bytes(with_text(temporary.read_bytes(), GENERATION_KEY, text))
 

@@ -32,7 +32,7 @@ SCHEDULERS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A pipeline and, where the experiment trained one, what tells its U-Net the emotion beside the prompt."""
+    """A pipeline and, where the experiment trained one, what conditions its U-Net on the emotion beside the prompt."""
 
     pipeline: Any  # diffusers.StableDiffusionPipeline
     emotion: emotion_conditioning.EmotionConditioning | None
@@ -45,12 +45,12 @@ class Model:
 
     @property
     def scale(self) -> int:
-        """Pixels a latent, each way."""
+        """Pixels per latent, each way."""
         return 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
 
     @property
     def resolution(self) -> int:
-        """Side of the pictures (pixels)."""
+        """Side of the images (pixels)."""
         return self.width * self.scale
 
     @property
@@ -61,8 +61,8 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the U-Net is told of n clips, window by window."""
+class Conditioning:
+    """What the U-Net is conditioned on for n clips, window by window."""
 
     embeddings: Tensor  # float32 [n, windows, tokens, width]
     negative: Tensor  # float32 [tokens, width]
@@ -122,10 +122,10 @@ def embed(model: Model, texts: Sequence[str]) -> Tensor:
     return states
 
 
-def tell(model: Model, prompts: Sequence[str], negative: str, n_windows: int) -> Told:
-    """Each clip is told one prompt from its first to its last window."""
+def condition(model: Model, prompts: Sequence[str], negative: str, n_windows: int) -> Conditioning:
+    """One prompt per clip, the same from its first to its last window."""
     embeddings = embed(model, prompts)[:, None].expand(-1, n_windows, -1, -1)
-    return Told(embeddings, embed(model, [negative])[0], [[prompt] * n_windows for prompt in prompts])
+    return Conditioning(embeddings, embed(model, [negative])[0], [[prompt] * n_windows for prompt in prompts])
 
 
 def draw_noise(model: Model, seed: int, length: int) -> Tensor:
@@ -136,7 +136,9 @@ def draw_noise(model: Model, seed: int, length: int) -> Tensor:
 
 
 @torch.no_grad()
-def denoise(model: Model, told: Told, noise: Tensor, params: GenerateParams, source: Source | None = None) -> Tensor:
+def denoise(
+    model: Model, conditioning: Conditioning, noise: Tensor, params: GenerateParams, source: Source | None = None
+) -> Tensor:
     """Latents float32 [n, channels, width, length] from noise of the same shape."""
     scheduler = scheduler_for(model, params.scheduler, params.steps)
     skipped = 0 if source is None else params.steps - max(1, round(params.steps * source.strength))
@@ -149,19 +151,19 @@ def denoise(model: Model, told: Told, noise: Tensor, params: GenerateParams, sou
     else:
         latents = scheduler.add_noise(source.latents, noise, times[:1].expand(len(noise)))
     for time in times:
-        output = predict(model, told, scheduler.scale_model_input(latents, time), time, params)
+        output = predict(model, conditioning, scheduler.scale_model_input(latents, time), time, params)
         latents = scheduler.step(output, time, latents).prev_sample
     return latents
 
 
-def predict(model: Model, told: Told, latents: Tensor, time: Tensor, params: GenerateParams) -> Tensor:
+def predict(model: Model, conditioning: Conditioning, latents: Tensor, time: Tensor, params: GenerateParams) -> Tensor:
     """The U-Net's prediction [n, channels, width, length]: guided in each window, averaged where they overlap."""
     length = latents.shape[-1]
     firsts = windows.starts(length, model.width, params.overlap)
 
     def part(index: int) -> Tensor:
         window = latents[..., firsts[index] : firsts[index] + model.width]
-        return guided(model, window, time, *told.of_window(index), told.negative, params)
+        return guided(model, window, time, *conditioning.of_window(index), conditioning.negative, params)
 
     prediction: Tensor = windows.blended(part, firsts, length)
     return prediction
@@ -204,7 +206,7 @@ def rescaled(prediction: Tensor, with_prompt: Tensor, share: float) -> Tensor:
 
 @torch.no_grad()
 def decode(model: Model, latents: Tensor, overlap: float) -> Pixels:
-    """Pictures uint8 [n, height, length * scale], the mean of the VAE's channels; window by window, cross-faded."""
+    """Images uint8 [n, height, length * scale], the mean of the VAE's channels; window by window, cross-faded."""
     vae = model.pipeline.vae
     length = latents.shape[-1]
     firsts = windows.starts(length, model.width, overlap)
@@ -220,16 +222,16 @@ def decode(model: Model, latents: Tensor, overlap: float) -> Pixels:
 
 
 @torch.no_grad()
-def encode(model: Model, pictures: Pixels, overlap: float) -> Tensor:
-    """Latents float32 [n, channels, width, length / scale] of grey pictures [n, resolution, length]."""
+def encode(model: Model, images: Pixels, overlap: float) -> Tensor:
+    """Latents float32 [n, channels, width, length / scale] of grey images [n, resolution, length]."""
     vae = model.pipeline.vae
-    images = torch.from_numpy(scaled(np.repeat(pictures[..., None], 3, axis=-1))).to(model.device)
-    length = pictures.shape[-1] // model.scale
+    rgb = torch.from_numpy(scaled(np.repeat(images[..., None], 3, axis=-1))).to(model.device)
+    length = images.shape[-1] // model.scale
     firsts = windows.starts(length, model.width, overlap)
 
     def part(index: int) -> Tensor:
         first = firsts[index] * model.scale
-        mean: Tensor = vae.encode(images[..., first : first + model.resolution]).latent_dist.mean
+        mean: Tensor = vae.encode(rgb[..., first : first + model.resolution]).latent_dist.mean
         return mean * vae.config.scaling_factor
 
     latents: Tensor = windows.blended(part, firsts, length)

@@ -1,4 +1,4 @@
-"""The stage's entry: models/EXPERIMENT -> **pictures and sound of a batch of clips**; the work is sampling's."""
+"""The stage's entry: models/EXPERIMENT -> **images and sound of a batch of clips**; the work is sampling's."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Parameters of sampling: params.yaml `generate` -> **GenerateParams** -> generate, evaluate."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ class GenerateParams(Block):
     """generate: models -> data/generated/EXPERIMENT."""
 
     prompts: list[str] = Field(min_length=1, description="the emotions asked for")
-    clips_per_prompt: int = Field(ge=1, description="clips an emotion; seeds 0, 1, ...")
+    clips_per_prompt: int = Field(ge=1, description="clips per emotion; seeds 0, 1, ...")
     seconds: float = Field(
         gt=0,
         description="length of a clip (s), at most segment.length_seconds; one image is a tile (5.12 s), with "

@@ -1,4 +1,4 @@
-"""Emotions x seeds as pictures: models/EXPERIMENT -> **pictures** -> audio files.
+"""Emotions x seeds as images: models/EXPERIMENT -> **images** -> audio files.
 
 Every clip has its own generator, seeded by the stage's seed, its emotion and its number: what is drawn does not
 depend on the other clips of a batch. The arithmetic does, a little: matrix kernels may add in another order
@@ -21,15 +21,15 @@ from tasks.core import windows
 from tasks.core.errors import ModelError, ParameterError
 from tasks.core.files import seed_from
 from tasks.generate import clip_writer, diffusion
-from tasks.generate.diffusion import Model, Pixels, Told, load_pipeline
+from tasks.generate.diffusion import Conditioning, Model, Pixels, load_pipeline
 from tasks.generate.params import GenerateParams
 
 __all__ = [
     "Model",
     "check_emotion",
     "generate_batch",
+    "generate_images",
     "generate_long",
-    "generate_pictures",
     "interpolate",
     "load_pipeline",
     "trained_model",
@@ -49,14 +49,14 @@ def generate_batch(
 ) -> list[dict[str, Any]]:
     """As `tasks.generate.generate.generate_clips`."""
     check_emotion(emotion, params.prompts)
-    loaded = kept(trained_model(model.name, model.parent))
+    loaded = cached_model(trained_model(model.name, model.parent))
     length = latent_length(loaded, params.seconds, spectrogram)
     noise_seeds = [seed_from(seed, emotion, number) for number in seeds]
-    pictures = generate_long(loaded, [emotion] * len(seeds), noise_seeds, params, length)
+    images = generate_long(loaded, [emotion] * len(seeds), noise_seeds, params, length)
     requests = [clip_writer.Request(experiment, emotion, number, params.seconds, {}) for number in seeds]
     return [
-        clip_writer.write_clip(picture, request, params, spectrogram, folder, seed)
-        for picture, request in zip(pictures, requests, strict=True)
+        clip_writer.write_clip(image, request, params, spectrogram, folder, seed)
+        for image, request in zip(images, requests, strict=True)
     ]
 
 
@@ -95,8 +95,8 @@ def trained_model(experiment: str, models: Path) -> Path:
     )
 
 
-def kept(folder: Path) -> Model:
-    """The model, kept for the next batch of this process while its files stay the same."""
+def cached_model(folder: Path) -> Model:
+    """The model, cached for the next batch of this process while its files stay the same."""
     return _loaded(folder, tuple(path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()))
 
 
@@ -111,24 +111,26 @@ def latent_length(model: Model, seconds: float, params: SpectrogramParams) -> in
     return max(model.width, -(-columns * model.width // params.tile_columns))
 
 
-def generate_pictures(model: Model, prompts: Sequence[str], seeds: Sequence[int], params: GenerateParams) -> Pixels:
-    """One tile a prompt and seed, grey uint8 [n, resolution, resolution], in batches of `params.batch`."""
+def generate_images(model: Model, prompts: Sequence[str], seeds: Sequence[int], params: GenerateParams) -> Pixels:
+    """One image per prompt and seed, grey uint8 [n, resolution, resolution], in batches of `params.batch`."""
     return generate_long(model, prompts, seeds, params, model.width)
 
 
 def generate_long(
     model: Model, prompts: Sequence[str], seeds: Sequence[int], params: GenerateParams, length: int
 ) -> Pixels:
-    """Pictures of `length` latent columns, uint8 [n, resolution, length * scale].
+    """Images of `length` latent columns, uint8 [n, resolution, length * scale].
 
-    Longer than a tile, overlapping windows are denoised together (see `tasks.core.windows`), so that no seam is
-    heard. A length of one tile is `generate_pictures`, bit by bit.
+    Longer than an image, overlapping windows are denoised together (see `tasks.core.windows`), so that no seam is
+    heard. A length of one image is `generate_images`, bit by bit.
     """
 
     def one(part: slice) -> Pixels:
-        told = diffusion.tell(model, prompts[part], params.negative_prompt, n_windows(model, length, params))
+        conditioning = diffusion.condition(
+            model, prompts[part], params.negative_prompt, n_windows(model, length, params)
+        )
         noise = torch.stack([diffusion.draw_noise(model, seed, length) for seed in seeds[part]])
-        return diffusion.decode(model, diffusion.denoise(model, told, noise, params), params.overlap)
+        return diffusion.decode(model, diffusion.denoise(model, conditioning, noise, params), params.overlap)
 
     return diffusion.in_batches(len(prompts), params.batch, one)
 
@@ -146,17 +148,17 @@ def interpolate(
     Spherical both in the text embedding, window by window, and in the noise, column by column, between two
     draws. The first and the last window are wholly `start` and `end`.
     """
-    told = glide(model, start, end, window_shares(model, length, params), params)
-    latents = diffusion.denoise(model, told, glide_noise(model, seed, length)[None], params)
+    conditioning = glide(model, start, end, window_shares(model, length, params), params)
+    latents = diffusion.denoise(model, conditioning, glide_noise(model, seed, length)[None], params)
     return diffusion.decode(model, latents, params.overlap)[0]
 
 
-def glide(model: Model, start: str, end: str, shares: Sequence[float], params: GenerateParams) -> Told:
-    """What each window of one piece is told: the spherical mixture of both embeddings, `shares` (0..1) of `end`."""
+def glide(model: Model, start: str, end: str, shares: Sequence[float], params: GenerateParams) -> Conditioning:
+    """Conditioning window by window: the spherical mixture of both embeddings, `shares` (0..1) of `end`."""
     embeddings = diffusion.embed(model, [start, end])
     between = [diffusion.slerp(embeddings[0], embeddings[1], share, axis=-1) for share in shares]
     words = [start if share < 0.5 else end for share in shares]
-    return Told(torch.stack(between)[None], diffusion.embed(model, [params.negative_prompt])[0], [words])
+    return Conditioning(torch.stack(between)[None], diffusion.embed(model, [params.negative_prompt])[0], [words])
 
 
 def glide_noise(model: Model, seed: int, length: int) -> torch.Tensor:
@@ -174,40 +176,42 @@ def window_shares(model: Model, length: int, params: GenerateParams) -> list[flo
 
 def vary(
     model: Model,
-    pictures: Pixels,
+    images: Pixels,
     prompts: Sequence[str],
     seeds: Sequence[int],
     params: GenerateParams,
     strength: float,
 ) -> Pixels:
-    """Variations of given pictures, the same shape: the larger `strength` (0..1), the farther from them.
+    """Variations of given images, the same shape: the larger `strength` (0..1), the farther from them.
 
     Args:
-        pictures: grey uint8 [n, resolution, columns]; columns a multiple of the model's pixels a latent.
+        images: grey uint8 [n, resolution, columns]; columns a multiple of the model's pixels per latent.
 
     Raises:
-        ParameterError: pictures that do not fit the model, or a strength out of range.
+        ParameterError: images that do not fit the model, or a strength out of range.
     """
-    _check_variation(model, pictures, strength)
+    _check_variation(model, images, strength)
 
     def one(part: slice) -> Pixels:
-        latents = diffusion.encode(model, pictures[part], params.overlap)
+        latents = diffusion.encode(model, images[part], params.overlap)
         length = latents.shape[-1]
-        told = diffusion.tell(model, prompts[part], params.negative_prompt, n_windows(model, length, params))
+        conditioning = diffusion.condition(
+            model, prompts[part], params.negative_prompt, n_windows(model, length, params)
+        )
         noise = torch.stack([diffusion.draw_noise(model, seed, length) for seed in seeds[part]])
-        changed = diffusion.denoise(model, told, noise, params, diffusion.Source(latents, strength))
+        changed = diffusion.denoise(model, conditioning, noise, params, diffusion.Source(latents, strength))
         return diffusion.decode(model, changed, params.overlap)
 
     return diffusion.in_batches(len(prompts), params.batch, one)
 
 
-def _check_variation(model: Model, pictures: Pixels, strength: float) -> None:
+def _check_variation(model: Model, images: Pixels, strength: float) -> None:
     if not 0 < strength <= 1:
         raise ParameterError("strength out of range", expected="0 < strength <= 1", got=strength)
-    rows, columns = pictures.shape[-2:]
+    rows, columns = images.shape[-2:]
     if rows != model.resolution or columns < model.resolution or columns % model.scale:
         raise ParameterError(
-            "the picture does not fit the model",
+            "the image does not fit the model",
             expected=f"{model.resolution} rows, at least as many columns, a multiple of {model.scale}",
             got=f"{rows} x {columns}",
         )

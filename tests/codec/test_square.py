@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.apps import single_clip
+from tasks.apps.playground import Playground
 from tasks.codec import forward, inversion
 from tasks.codec.image import SpectrogramImage
 from tasks.codec.params import SpectrogramParams
@@ -87,6 +88,26 @@ def test_shorter_and_longer_pieces_play_at_their_true_speed(
     assert drawn == [images * sampling.load_pipeline(small_models.model()).width]
     assert row["seconds"] == pytest.approx(seconds, abs=0.02)
     assert seconds_apart(sound(tmp_path, row)) == pytest.approx(1.0, rel=0.02)
+
+
+def test_the_playground_plays_at_the_true_speed(
+    drawn: list[int], params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soundfile
+
+    monkeypatch.setattr(sampling, "trained_model", lambda *_: small_models.model())
+    played = Playground(tmp_path, params, tmp_path).of_emotion("x", "sad", 1, SEGMENT_SECONDS)
+    [wav] = [file for file in played.files if file.suffix == ".wav"]
+    assert seconds_apart(soundfile.read(wav, always_2d=True)[0].T) == pytest.approx(1.0, rel=0.02)
+
+
+def test_a_glide_of_square_images_is_as_long_as_asked(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "trained_model", lambda *_: small_models.model())
+    few = params.model_copy(update={"generate": params.generate.model_copy(update={"steps": 1})})
+    row = single_clip.generate_clip("sad", "x", few, 25.0, 1, tmp_path, to="happy")
+    assert row["seconds"] == pytest.approx(25.0, abs=0.02)
 
 
 def test_a_generated_clip_can_be_varied_again(

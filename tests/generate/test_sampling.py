@@ -75,7 +75,7 @@ def test_latents_are_not_clipped_whatever_the_base_samples_with(
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm_solver", "euler"])
-def test_pictures_are_those_of_diffusers_own_pipeline(
+def test_images_are_those_of_diffusers_own_pipeline(
     model: diffusion.Model, params: GenerateParams, monkeypatch: pytest.MonkeyPatch, scheduler: str, guidance: float
 ) -> None:
     wanted = {"scheduler": scheduler, "guidance": guidance, "negative_prompt": "tense"}
@@ -86,14 +86,14 @@ def test_pictures_are_those_of_diffusers_own_pipeline(
         height=SIDE, width=SIDE, output_type="np",
     ).images  # fmt: skip
     monkeypatch.undo()
-    ours = sampling.generate_pictures(model, ["happy", "sad"], [1, 2], params.model_copy(update=wanted))
+    ours = sampling.generate_images(model, ["happy", "sad"], [1, 2], params.model_copy(update=wanted))
     assert np.abs(ours - 255 * oracle.mean(axis=-1)).max() < 0.51
 
 
 def test_a_negative_prompt_leads_away_from_it(model: diffusion.Model, params: GenerateParams) -> None:
     negatives = [params.model_copy(update={"guidance": 50.0, "negative_prompt": word}) for word in ("", "tense", "sad")]
-    plain, away, same = (sampling.generate_pictures(model, ["sad"], [1], one)[0] for one in negatives)
-    unguided = sampling.generate_pictures(model, ["sad"], [1], params.model_copy(update={"guidance": 1.0}))[0]
+    plain, away, same = (sampling.generate_images(model, ["sad"], [1], one)[0] for one in negatives)
+    unguided = sampling.generate_images(model, ["sad"], [1], params.model_copy(update={"guidance": 1.0}))[0]
     assert (plain != away).any()
     assert np.abs(same.astype(int) - unguided).max() <= 1  # away from the prompt itself: no way to go
 
@@ -101,9 +101,9 @@ def test_a_negative_prompt_leads_away_from_it(model: diffusion.Model, params: Ge
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm_solver", "euler"])
 def test_a_clip_does_not_depend_on_its_batch(model: diffusion.Model, params: GenerateParams, scheduler: str) -> None:
     params = params.model_copy(update={"scheduler": scheduler})
-    together = sampling.generate_pictures(model, ["sad", "happy", "calm"], [1, 2, 3], params)
-    mates = sampling.generate_pictures(model, ["happy", "tense", "sad"], [2, 8, 9], params)
-    alone = sampling.generate_pictures(model, ["happy"], [2], params)
+    together = sampling.generate_images(model, ["sad", "happy", "calm"], [1, 2, 3], params)
+    mates = sampling.generate_images(model, ["happy", "tense", "sad"], [2, 8, 9], params)
+    alone = sampling.generate_images(model, ["happy"], [2], params)
     assert np.array_equal(together[1], mates[0])  # equal batch size: equal bits
     assert np.abs(together[1].astype(int) - alone[0]).max() <= 1
     assert together.std() > 1
@@ -118,13 +118,13 @@ def test_sampling_starts_from_the_noisiest_step(model: diffusion.Model, schedule
 
 def test_a_prompt_and_a_seed_make_a_difference(model: diffusion.Model, params: GenerateParams) -> None:
     strong = params.model_copy(update={"guidance": 50.0})
-    pictures = sampling.generate_pictures(model, ["happy", "happy", "sad"], [1, 2, 1], strong)
-    assert (pictures[0] != pictures[1]).mean() > 0.5
-    assert (pictures[0] != pictures[2]).any()
+    images = sampling.generate_images(model, ["happy", "happy", "sad"], [1, 2, 1], strong)
+    assert (images[0] != images[1]).mean() > 0.5
+    assert (images[0] != images[2]).any()
 
 
 def test_one_tile_is_the_shortest_long_piece(model: diffusion.Model, params: GenerateParams) -> None:
-    tile = sampling.generate_pictures(model, ["calm"], [4], params)
+    tile = sampling.generate_images(model, ["calm"], [4], params)
     assert np.array_equal(sampling.generate_long(model, ["calm"], [4], params, WIDTH), tile)
     assert sampling.generate_long(model, ["calm"], [4], params, 11).shape == (1, SIDE, 88)
 
@@ -152,7 +152,7 @@ def test_windows_cover_everything_and_overlap_as_asked(length: int, width: int, 
 
 
 @given(st.integers(5, 60), st.integers(1, 3))
-def test_blended_windows_of_one_picture_are_that_picture(length: int, scale: int) -> None:
+def test_blended_windows_of_one_image_are_that_image(length: int, scale: int) -> None:
     whole = torch.arange(length * scale, dtype=torch.float32)[None]
     starts = windows.starts(length, 5, 0.5)
     parts = [whole[..., first * scale : (first + 5) * scale] for first in starts]
@@ -172,13 +172,13 @@ def test_spherical_interpolation_keeps_the_length_of_noise(seed: int, share: flo
 
 def test_a_glide_starts_at_one_emotion_and_ends_at_the_other(model: diffusion.Model, params: GenerateParams) -> None:
     shares = sampling.window_shares(model, 5 * WIDTH, params)
-    told = sampling.glide(model, "calm", "tense", shares, params)
-    ends = diffusion.tell(model, ["calm", "tense"], "", 1).embeddings[:, 0]
+    conditioning = sampling.glide(model, "calm", "tense", shares, params)
+    ends = diffusion.condition(model, ["calm", "tense"], "", 1).embeddings[:, 0]
     assert (shares[0], shares[-1]) == (0, 1)
     assert shares == sorted(shares)
-    assert torch.allclose(told.embeddings[0, [0, -1]], ends, atol=1e-5)
-    assert told.emotions[0][0] == "calm"
-    assert told.emotions[0][-1] == "tense"
+    assert torch.allclose(conditioning.embeddings[0, [0, -1]], ends, atol=1e-5)
+    assert conditioning.emotions[0][0] == "calm"
+    assert conditioning.emotions[0][-1] == "tense"
     assert sampling.interpolate(model, "calm", "tense", 1, params, 5 * WIDTH).shape == (SIDE, 5 * SIDE)
 
 
@@ -244,9 +244,9 @@ def test_a_png_says_how_it_was_made_and_sounds_like_its_wav(
     seed = clip_writer.seed_from(1, "phases", "calm", 2)
     waveform = inversion.waveform_from_image(forward.load(tmp_path / row["png"]), params.decode, seed)
     stored, rate = soundfile.read(tmp_path / row["wav"], dtype="float32", always_2d=True)
-    pictures = [forward.encode(sound, rate, demo_params.spectrogram) for sound in (waveform, stored.T)]
+    images = [forward.encode(sound, rate, demo_params.spectrogram) for sound in (waveform, stored.T)]
     assert np.abs(stored).max() == pytest.approx(10 ** (-1 / 20), abs=1e-3)
-    assert np.abs(pictures[0].pixels.astype(float) - pictures[1].pixels).mean() < 3
+    assert np.abs(images[0].pixels.astype(float) - images[1].pixels).mean() < 3
 
 
 def test_text_chunks_leave_the_pixels_alone(tmp_path: Path) -> None:
@@ -313,9 +313,9 @@ def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
         sampling.load_pipeline(copy)
 
 
-def test_a_picture_shorter_than_asked_is_refused(demo_params: Params) -> None:
+def test_an_image_shorter_than_asked_is_refused(demo_params: Params) -> None:
     with pytest.raises(ImageError, match="too short"):
-        clip_writer.full_picture(np.zeros((32, 32), np.uint8), 6.0, demo_params.spectrogram)
+        clip_writer.full_size_image(np.zeros((32, 32), np.uint8), 6.0, demo_params.spectrogram)
 
 
 @pytest.mark.parametrize(("shape", "strength"), [((1, 16, 32), 0.5), ((1, 32, 33), 0.5), ((1, 32, 32), 0.0)])
