@@ -4,7 +4,7 @@ Intervals are bootstrap percentiles over listeners, because one person's answers
 than MIN_LISTENERS they are over single answers, and the text says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,14 @@ import numpy as np
 import pandas as pd
 
 from tasks.core.errors import InputError
-from tasks.core.files import seed_from
 from tasks.core.reading import json_of
+from tasks.evaluate.bootstrap import Resampling, weighted_mean
 
 COLUMNS = ("test", "listener", "order", "kind", "emotion", "clip", "other", "scale", "answer", "seconds")
 SCALES = ("valence", "arousal", "quality")  # each 1 to 9
 PAIR, RATING = "pair", "rating"
 MIN_LISTENERS = 5
-N_DRAWS = 2000
-LEVELS = (2.5, 97.5)
+RESAMPLING = Resampling(n_bootstrap=2000, n_permutations=0, confidence=0.95, seed=0)
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class Summary:
-    """The test's result; tables are keyed by arm, then by what was compared or rated."""
+    """The test's result; tables are keyed by system, then by what was compared or rated."""
 
     n_listeners: int
     over_listeners: bool
     wins: dict[str, Mean]
-    duels: dict[tuple[str, str], Mean]  # share of the first arm's wins over the second
+    pairwise: dict[tuple[str, str], Mean]  # share of the first system's wins over the second
     ratings: dict[str, dict[str, Mean]]
     agreement: dict[str, float]
 
@@ -59,7 +58,7 @@ def read_answers(folder: Path) -> str:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """All answers with the arms they are about: columns of COLUMNS, `arm`, and for pairs `other_arm`.
+    """All answers with the systems they are about: columns of COLUMNS, `system`, and for pairs `other_system`.
 
     A file given twice counts once; of two answers of one listener to one question the later file's counts.
     """
@@ -76,8 +75,8 @@ def read(folder: Path) -> pd.DataFrame:
     clips = [frozenset(pair) for pair in zip(table["clip"], table.other, strict=True)]  # whichever is on the left
     again = table[["listener", "kind", "scale"]].assign(clips=clips).duplicated(keep="last")
     table = table[~again].reset_index(drop=True)
-    arms = key["arm"]
-    return table.assign(arm=table["clip"].map(arms), other_arm=table.other.map(arms))
+    systems = key["arm"]
+    return table.assign(system=table["clip"].map(systems), other_system=table.other.map(systems))
 
 
 def _test_of(folder: Path) -> str:
@@ -92,7 +91,7 @@ def _test_of(folder: Path) -> str:
 
 
 def _key_of(folder: Path) -> pd.DataFrame:
-    """The arm of each clip.
+    """The system of each clip.
 
     Raises:
         InputError: no such file, other columns, or a clip twice.
@@ -101,7 +100,7 @@ def _key_of(folder: Path) -> pd.DataFrame:
     key = _table(file)
     if not {"clip", "arm"} <= set(key.columns) or not key["clip"].is_unique:
         got = f"the columns {', '.join(key.columns)}"
-        raise InputError("not the key of this test", where=file, expected="a row for each clip, with its arm", got=got)
+        raise InputError("not the key of this test", where=file, expected="a row per clip, with its system", got=got)
     return key.set_index("clip")
 
 
@@ -135,9 +134,9 @@ def _check_values(table: pd.DataFrame, file: Path) -> None:
     rated = table[table.kind == RATING]
     wrong = [answer for answer in rated.answer if answer not in set("123456789")]
     wrong += [row.scale for row in rated.itertuples() if row.scale not in SCALES or row.other or not row.clip]
-    duels = table[table.kind == PAIR]
-    wrong += [row.answer for row in duels.itertuples() if row.answer not in (row.clip, row.other)]
-    wrong += [row.scale for row in duels.itertuples() if row.scale or not row.clip or not row.other]
+    compared = table[table.kind == PAIR]
+    wrong += [row.answer for row in compared.itertuples() if row.answer not in (row.clip, row.other)]
+    wrong += [row.scale for row in compared.itertuples() if row.scale or not row.clip or not row.other]
     wrong += sorted(set(table.kind) - {PAIR, RATING})
     if wrong:
         expected = "1 to 9 for ratings, one of the two clips for pairs"
@@ -145,40 +144,45 @@ def _check_values(table: pd.DataFrame, file: Path) -> None:
 
 
 def summarise(answers: pd.DataFrame) -> Summary:
-    """Wins, duels, mean ratings and agreement of `read`'s table."""
+    """Wins, pairwise comparisons, mean ratings and agreement of `read`'s table."""
     n_listeners = answers.listener.nunique()
     over_listeners = n_listeners >= MIN_LISTENERS
-    duels, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
-    first = _sides(duels)
+    compared, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
+    first = _sides(compared)
 
     def mean_of(values: pd.Series, listeners: pd.Series, *purpose: str) -> Mean:
-        return bootstrap(values, listeners if over_listeners else range(len(values)), *purpose)
+        clusters = list(listeners) if over_listeners else [f"{row:06d}" for row in range(len(values))]
+        return mean_with_interval(values, clusters, *purpose)
 
     return Summary(
         n_listeners,
         over_listeners,
-        {arm: mean_of(part.won, part.listener, "wins", arm) for arm, part in first.groupby("arm")},
+        {system: mean_of(part.won, part.listener, "wins", system) for system, part in first.groupby("system")},
         {
-            (str(arm), str(other)): mean_of(part.won, part.listener, "duel", str(arm), str(other))
-            for (arm, other), part in first.groupby(["arm", "other_arm"])
-            if str(arm) < str(other)
+            (str(system), str(other)): mean_of(part.won, part.listener, "pair", str(system), str(other))
+            for (system, other), part in first.groupby(["system", "other_system"])
+            if str(system) < str(other)
         },
         {
-            str(arm): {
-                str(scale): mean_of(values.answer.astype(float), values.listener, str(arm), str(scale))
+            str(system): {
+                str(scale): mean_of(values.answer.astype(float), values.listener, str(system), str(scale))
                 for scale, values in part.groupby("scale")
             }
-            for arm, part in rated.groupby("arm")
+            for system, part in rated.groupby("system")
         },
         {scale: krippendorff_alpha(_matrix(rated[rated.scale == scale])) for scale in SCALES},
     )
 
 
-def _sides(duels: pd.DataFrame) -> pd.DataFrame:
-    """Each duel seen from both arms: arm, other_arm, listener, won (1 or 0)."""
-    won = (duels.answer == duels["clip"]).astype(float)
-    one = pd.DataFrame({"arm": duels.arm, "other_arm": duels.other_arm, "listener": duels.listener, "won": won})
-    return pd.concat([one, one.assign(arm=one.other_arm, other_arm=one.arm, won=1 - one.won)], ignore_index=True)
+def _sides(compared: pd.DataFrame) -> pd.DataFrame:
+    """Each comparison seen from both systems: system, other_system, listener, won (1 or 0)."""
+    won = (compared.answer == compared["clip"]).astype(float)
+    one = pd.DataFrame(
+        {"system": compared.system, "other_system": compared.other_system, "listener": compared.listener, "won": won}
+    )
+    return pd.concat(
+        [one, one.assign(system=one.other_system, other_system=one.system, won=1 - one.won)], ignore_index=True
+    )
 
 
 def _matrix(rated: pd.DataFrame) -> np.ndarray:
@@ -190,17 +194,11 @@ def _matrix(rated: pd.DataFrame) -> np.ndarray:
     )
 
 
-def bootstrap(values: Iterable[float], clusters: Iterable[object], *purpose: str) -> Mean:
+def mean_with_interval(values: pd.Series, clusters: Sequence[object], *purpose: str) -> Mean:
     """Mean with its 95 % interval; whole clusters are drawn with replacement, seeded by `purpose`."""
-    table = (
-        pd.DataFrame({"value": list(values), "cluster": list(clusters)}).groupby("cluster").value.agg(["sum", "count"])
-    )
-    generator = np.random.default_rng(seed_from(0, "listening", *purpose))
-    weights = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=N_DRAWS)
-    means = (weights @ table["sum"].to_numpy()) / (weights @ table["count"].to_numpy())
-    low, high = np.percentile(means, LEVELS)
-    n_values = int(table["count"].sum())
-    return Mean(float(table["sum"].sum() / n_values), float(low), float(high), n_values)
+    answers, groups = values.to_numpy(dtype=float), np.asarray(clusters, dtype=str)
+    draws = weighted_mean(answers, RESAMPLING.clip_weights(groups, "listening", *purpose))
+    return Mean(float(answers.mean()), *RESAMPLING.interval(draws), len(answers))
 
 
 def krippendorff_alpha(ratings: np.ndarray) -> float:
@@ -227,16 +225,18 @@ def as_text(summary: Summary) -> str:
     basis = "listeners" if summary.over_listeners else f"answers (fewer than {MIN_LISTENERS} listeners: too narrow)"
     lines = [f"{summary.n_listeners} listener(s); 95 % intervals over {basis}", ""]
     lines += ["Preferred as the better match of the emotion (share of its pairs)"]
-    lines += [f"  {arm:<12} {summary.wins[arm]}" for arm in _best_first(summary.wins)]
+    lines += [f"  {system:<12} {summary.wins[system]}" for system in _best_first(summary.wins)]
     lines += ["", "Pair by pair (share won by the first)"]
-    lines += [f"  {f'{arm} : {other}':<18} {mean}" for (arm, other), mean in sorted(summary.duels.items())]
+    lines += [f"  {f'{system} : {other}':<18} {mean}" for (system, other), mean in sorted(summary.pairwise.items())]
     for scale in SCALES:
         lines += ["", f"{scale.capitalize()} (1 to 9)"]
-        lines += [f"  {arm:<12} {found[scale]}" for arm, found in sorted(summary.ratings.items()) if scale in found]
+        lines += [
+            f"  {system:<12} {found[scale]}" for system, found in sorted(summary.ratings.items()) if scale in found
+        ]
     lines += ["", "Agreement of listeners (Krippendorff's alpha, interval data; 1 full, 0 chance)"]
     lines += [f"  {scale:<12} {alpha:.2f}" for scale, alpha in summary.agreement.items()]
     return "\n".join(lines)
 
 
 def _best_first(wins: dict[str, Mean]) -> list[str]:
-    return sorted(wins, key=lambda arm: (-wins[arm].value, arm))
+    return sorted(wins, key=lambda system: (-wins[system].value, system))

@@ -2,7 +2,7 @@
 
 All take vectors [clips, dimensions] and know nothing of files. What each means, and the trap it has:
 - Frechet Audio Distance (Kilgour et al. 2019): between two Gaussians; grows when samples are small, so it is
-  taken in few dimensions, with the same number of clips in every arm and a floor of real against real beside.
+  taken in few dimensions, with the same number of clips in every system and a floor of real against real beside.
 - FAD-infinity (Chong and Forsyth 2020; Gui et al. 2024): the same, extrapolated to endless clips.
 - Kernel Audio Distance (Chung et al. 2025): unbiased squared maximum mean discrepancy, about 0 for equal sources.
 """

@@ -1,15 +1,15 @@
-"""The shape of reports/metrics.json and of the tables beside it: arms -> **metrics** -> page, a person, a test."""
+"""The shape of reports/metrics.json and of the tables beside it: systems -> **metrics** -> page, a person, a test."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.evaluate import bootstrap, distances, judge, systems
+from tasks.evaluate import bootstrap, distances, systems, tables
 from tasks.evaluate.bootstrap import Resampling, Value
-from tasks.evaluate.judge import Array, Judge
+from tasks.evaluate.judge import Array, Judge, agreement
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.systems import Arm, Known, Yardstick
+from tasks.evaluate.systems import Reference, System, TrainingPictures
 from tasks.label import emotions
 from tasks.label.params import LabelParams
 
@@ -28,18 +28,18 @@ def certain(value: float, n: int) -> Value:
     return Value(value, value, value, n)
 
 
-def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: Resampling) -> dict[str, Any]:
+def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, how: Resampling) -> dict[str, Any]:
     """How good the judge is on held-out artists: as they are, through the codec, through the VAE.
 
     `labels` are the rows of the held-out clips: valence, arousal, artist.
     """
-    held_out, n_classes = real["original"], len(ears.classes)
+    held_out, n_classes = real["original"], len(judge.classes)
     recognised = systems.recognition(held_out, how)
     found = {
         "real_test_accuracy": recognised["emotion_accuracy"],
         "real_test_balanced_accuracy": recognised["emotion_balanced_accuracy"],
         "chance": certain(1 / n_classes, len(held_out.keys)),
-        "majority": certain(max(np.mean(held_out.emotions == name) for name in ears.classes), len(held_out.keys)),
+        "majority": certain(max(np.mean(held_out.emotions == name) for name in judge.classes), len(held_out.keys)),
     }
     for name in ("codec", "codec_vae"):
         if name in real:
@@ -49,10 +49,10 @@ def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: 
     annotated = {axis: labels[axis].to_numpy(dtype=float) for axis in ("valence", "arousal")}
     return {
         **as_dicts(found | systems.affect(held_out, annotated, how)),
-        "chosen": ears.chosen,
-        "classes": list(ears.classes),
+        "chosen": judge.chosen,
+        "classes": list(judge.classes),
         "cross_validated_balanced_accuracy": {
-            name: bootstrap.rounded(score) for name, score in sorted(ears.candidates.items())
+            name: bootstrap.rounded(score) for name, score in sorted(judge.candidates.items())
         },
         "accuracy_of_each_test_artist": accuracy_by(held_out, labels["artist"].to_numpy(dtype=str), how),
         "n_training_clips": len(real["training"].keys),
@@ -61,14 +61,14 @@ def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: 
     }
 
 
-def accuracy_by(arm: Arm, groups: Any, how: Resampling) -> dict[str, Any]:
+def accuracy_by(system: System, groups: Any, how: Resampling) -> dict[str, Any]:
     """Accuracy of each group of clips, for JSON."""
-    parts = {str(name): arm.where(groups == name) for name in np.unique(groups)}
+    parts = {str(name): system.where(groups == name) for name in np.unique(groups)}
     return {name: systems.recognition(part, how)["emotion_accuracy"].as_dict() for name, part in parts.items()}
 
 
 def ceilings(
-    songs: pd.DataFrame, held_out: Arm, params: EvaluateParams, label: LabelParams, how: Resampling
+    songs: pd.DataFrame, held_out: System, params: EvaluateParams, label: LabelParams, how: Resampling
 ) -> dict[str, Value]:
     """What the raters' disagreement allows on the held-out clips' songs, mean over clips.
 
@@ -84,8 +84,8 @@ def ceilings(
     found = {}
     for name, noises in (("ceiling", 1), ("panel_agreement", 2)):
         error = np.nan_to_num(deviations) * np.sqrt(noises / params.n_raters)
-        agreement = pd.Series(judge.agreement(points, error, plane, how.seed), index=rated.index)
-        values = agreement.loc[held_out.clusters].to_numpy()
+        probability = pd.Series(agreement(points, error, plane, how.seed), index=rated.index)
+        values = probability.loc[held_out.clusters].to_numpy()
         found[name] = how.value(values.mean(), bootstrap.weighted_mean(values, weights), len(values))
     return found
 
@@ -97,62 +97,64 @@ def intended_points(labels: pd.DataFrame, asked: list[str]) -> dict[str, dict[st
 
 
 def experiment_metrics(
-    arm: Arm,
-    known: Known,
-    yardstick: Yardstick,
-    alike: Yardstick,
+    system: System,
+    known: TrainingPictures,
+    reference: Reference,
+    matched: Reference,
     intended: dict[str, dict[str, float]],
     comparable: list[str],
     how: Resampling,
 ) -> tuple[dict[str, Value], pd.DataFrame]:
     """All measures of an experiment but those per emotion and against others; and each clip's nearest neighbour.
 
-    Distances are to `yardstick`, diversity is beside that of `alike` (see tasks.evaluate.evaluation).
+    Distances are to `reference`, diversity is beside that of `matched` (see tasks.evaluate.evaluation).
     """
-    copies, nearest = systems.copies(arm, known, how)
-    none = Value.missing(len(arm.keys), "no emotion has enough held-out clips of two songs or more")
+    copies, nearest = systems.copies(system, known, how)
+    none = Value.missing(len(system.keys), "no emotion has enough held-out clips of two songs or more")
     found = {
-        **systems.recognition(arm, how),
-        **systems.affect(arm, wanted_points(arm, intended), how),
-        **systems.distances(arm, yardstick, how),
-        "kld": systems.divergence(arm, yardstick.reference, comparable, how) if comparable else none,
-        "diversity": systems.diversity(arm, alike, comparable, how) if comparable else none,
+        **systems.recognition(system, how),
+        **systems.affect(system, wanted_points(system, intended), how),
+        **systems.distances(system, reference, how),
+        "kld": systems.divergence(system, reference.real, comparable, how) if comparable else none,
+        "diversity": systems.diversity(system, matched, comparable, how) if comparable else none,
         **copies,
-        **systems.sound(arm, how),
+        **systems.sound(system, how),
     }
     return found, nearest
 
 
-def wanted_points(arm: Arm, intended: dict[str, dict[str, float]]) -> dict[str, Array]:
-    """Axis -> intended value of each clip of a generated arm."""
-    return {axis: np.array([of[name] for name in arm.emotions]) for axis, of in intended.items()}
+def wanted_points(system: System, intended: dict[str, dict[str, float]]) -> dict[str, Array]:
+    """Axis -> intended value of each clip of a generated system."""
+    return {axis: np.array([of[name] for name in system.emotions]) for axis, of in intended.items()}
 
 
 def emotion_metrics(
-    arm: Arm, yardstick: Yardstick, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Resampling
+    system: System, reference: Reference, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Resampling
 ) -> dict[str, Any]:
-    """For each emotion: how often it is heard, its distances to real clips of it, and which are nearest.
+    """For each emotion: how often it is recognised, its distances to real clips of it, and which are nearest.
 
     Frechet distances are taken in `n_dimensions`, none in fewer than two.
     """
     found = {}
     for emotion in asked:
-        left, right = arm.of(emotion), yardstick.reference.of(emotion)
-        weights = how.clip_weights(left.clusters, "recall", arm.name, emotion)
-        heard = how.share(left.hits.mean(), bootstrap.weighted_mean(left.hits, weights), left.clusters)
+        left, right = system.of(emotion), reference.real.of(emotion)
+        weights = how.clip_weights(left.clusters, "recall", system.name, emotion)
+        recognised = how.share(left.hits.mean(), bootstrap.weighted_mean(left.hits, weights), left.clusters)
         row = matrix[(matrix["generated"] == emotion) & matrix["kad"].notna()].set_index("real")
-        found[emotion] = {"accuracy": heard.as_dict(), "nearest_real": row["kad"].idxmin() if len(row) else None}
+        found[emotion] = {"accuracy": recognised.as_dict(), "nearest_real": row["kad"].idxmin() if len(row) else None}
         if emotion in row.index:
             own = row.loc[emotion]
             found[emotion]["kad"] = Value(own["kad"], own["low"], own["high"], int(own["n"])).as_dict()
             if n_dimensions >= 2:
-                found[emotion] |= as_dicts(_frechet_of(left, right, yardstick, n_dimensions, how))
+                found[emotion] |= as_dicts(_frechet_of(left, right, reference, n_dimensions, how))
     return found
 
 
-def _frechet_of(left: Arm, right: Arm, yardstick: Yardstick, n_dimensions: int, how: Resampling) -> dict[str, Value]:
+def _frechet_of(
+    left: System, right: System, reference: Reference, n_dimensions: int, how: Resampling
+) -> dict[str, Value]:
     """FAD and FAD-infinity of one emotion."""
-    near, there = (yardstick.axes(side.vectors)[:, :n_dimensions] for side in (left, right))
+    near, there = (reference.axes(side.vectors)[:, :n_dimensions] for side in (left, right))
     name = f"{left.name} {left.emotions[0]}"
     return {
         "fad": distances.fad(near, there, (left.clusters, right.clusters), how, name),
@@ -160,16 +162,16 @@ def _frechet_of(left: Arm, right: Arm, yardstick: Yardstick, n_dimensions: int, 
     }
 
 
-def emotion_dimensions(made: dict[str, Arm], yardstick: Yardstick, comparable: list[str]) -> int:
+def emotion_dimensions(made: dict[str, System], reference: Reference, comparable: list[str]) -> int:
     """Principal dimensions for Frechet distances of single emotions: as many as the fewest clips of one allow."""
-    sides = [*made.values(), yardstick.reference]
+    sides = [*made.values(), reference.real]
     fewest = min((int((side.emotions == name).sum()) for side in sides for name in comparable), default=0)
-    return min(yardstick.axes.axes.shape[1], fewest // CLIPS_PER_DIMENSION)
+    return min(reference.axes.axes.shape[1], fewest // CLIPS_PER_DIMENSION)
 
 
 def with_comparisons(
     found: dict[str, dict[str, Value]],
-    made: dict[str, Arm],
+    made: dict[str, System],
     intended: dict[str, dict[str, float]],
     judges: float,
     how: Resampling,
@@ -180,9 +182,11 @@ def with_comparisons(
     same accuracy over `judges`, the judge's own on real held-out clips, which is taken as known.
     """
     described = {}
-    for name, arm in made.items():
-        wanted = wanted_points(arm, intended)
-        others = {other: systems.comparison(arm, rival, wanted, how) for other, rival in made.items() if other != name}
+    for name, system in made.items():
+        wanted = wanted_points(system, intended)
+        others = {
+            other: systems.comparison(system, rival, wanted, how) for other, rival in made.items() if other != name
+        }
         values, accuracy = dict(found[name]), found[name]["emotion_accuracy"]
         share = 1 / judges if judges > 0 else 0.0
         values["accuracy_relative_to_judge"] = Value(
@@ -197,33 +201,32 @@ def with_comparisons(
     return described
 
 
-def prediction_table(made: dict[str, Arm], nearest: dict[str, pd.DataFrame], ears: Judge) -> pd.DataFrame:
-    """One row a generated clip: what was asked and heard, posteriors, and the nearest training clip."""
-    parts = [verdict_table(arm, ears).assign(experiment=name) for name, arm in made.items()]
-    for part, neighbours, arm in zip(parts, nearest.values(), made.values(), strict=True):
-        part["seed"] = [int(key.rsplit("_", 1)[1]) for key in arm.keys]
+def prediction_table(made: dict[str, System], nearest: dict[str, pd.DataFrame], judge: Judge) -> pd.DataFrame:
+    """One row per generated clip: what was asked and predicted, posteriors, and the nearest training clip."""
+    parts = [judged_table(system, judge).assign(experiment=name) for name, system in made.items()]
+    for part, neighbours, system in zip(parts, nearest.values(), made.values(), strict=True):
+        part["seed"] = [int(key.rsplit("_", 1)[1]) for key in system.keys]
         part["nearest"], part["nearest_ratio"] = neighbours["nearest"].to_numpy(), neighbours["nearest_ratio"].round(6)
     table = pd.concat(parts, ignore_index=True)
-    first = ["experiment", "emotion", "seed", "predicted"]
-    return table[first + [name for name in table if name not in first]]
+    return table[list(tables.with_posteriors(tables.PREDICTIONS, judge.classes, after="arousal"))]
 
 
-def verdict_table(arm: Arm, ears: Judge) -> pd.DataFrame:
-    """emotion, predicted, valence, arousal, and posterior_<class>, one row a clip."""
-    heard = arm.verdicts
-    table = pd.DataFrame({"emotion": arm.emotions, "predicted": heard.predicted})
-    table["valence"], table["arousal"] = heard.valence.round(6), heard.arousal.round(6)
-    for column, name in enumerate(ears.classes):
-        table[f"posterior_{name}"] = heard.posterior[:, column].round(6)
+def judged_table(system: System, judge: Judge) -> pd.DataFrame:
+    """emotion, predicted, valence, arousal, and posterior_<class>, one row per clip."""
+    predictions = system.predictions
+    table = pd.DataFrame({"emotion": system.emotions, "predicted": predictions.predicted})
+    table["valence"], table["arousal"] = predictions.valence.round(6), predictions.arousal.round(6)
+    for column, name in enumerate(judge.classes):
+        table[tables.posterior(name)] = predictions.posterior[:, column].round(6)
     return table
 
 
-def confusion_table(all_arms: dict[str, Arm], names: tuple[str, ...]) -> pd.DataFrame:
+def confusion_table(all_systems: dict[str, System], names: tuple[str, ...]) -> pd.DataFrame:
     """arm, true, predicted, n: every pair of classes, zeros included."""
     rows = [
-        (name, true, predicted, int(((arm.emotions == true) & (arm.verdicts.predicted == predicted)).sum()))
-        for name, arm in all_arms.items()
+        (name, true, predicted, int(((system.emotions == true) & (system.predictions.predicted == predicted)).sum()))
+        for name, system in all_systems.items()
         for true in names
         for predicted in names
     ]
-    return pd.DataFrame(rows, columns=["arm", "true", "predicted", "n"])
+    return pd.DataFrame(rows, columns=list(tables.CONFUSION))

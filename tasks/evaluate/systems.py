@@ -1,4 +1,4 @@
-"""What is measured of one arm (an experiment, or a set of real clips): verdicts and vectors -> **arms** -> metrics."""
+"""What is measured of a system (an experiment, or a set of real clips): predictions, vectors -> **systems**."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,18 +11,18 @@ from tasks.core.errors import MeasureError
 from tasks.evaluate import bootstrap
 from tasks.evaluate import distances as measures
 from tasks.evaluate.bootstrap import Resampling, Value
-from tasks.evaluate.judge import Array, Verdicts, Words, balanced_accuracy
+from tasks.evaluate.judge import Array, Predictions, Words, balanced_accuracy
 
 COPY_PERCENT = 1.0
 FEATURES = {"noise_floor_db": "timbre_noise_floor_db", "spectral_flatness_db": "timbre_flatness_db"}
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Clips that are measured together, and what the judge heard in them.
+class System:
+    """Clips that are measured together, and what the judge says of them.
 
     `emotions` are those asked for (generated) or annotated (real); clips of one of `clusters` (song; generated
-    clips stand alone) are drawn together; `keys` pair the clips of two arms; `thumbnails` are the pictures' small
+    clips stand alone) are drawn together; `keys` pair the clips of two systems; `thumbnails` are the pictures' small
     versions (tasks.evaluate.clips).
     """
 
@@ -33,13 +33,13 @@ class Arm:
     features: pd.DataFrame
     vectors: Array
     thumbnails: Array
-    verdicts: Verdicts
+    predictions: Predictions
 
-    def where(self, chosen: NDArray[Any]) -> "Arm":
-        """The arm with these clips only (mask or indices)."""
-        heard = self.verdicts
-        parts = (heard.predicted, heard.posterior, heard.valence, heard.arousal)
-        return Arm(
+    def where(self, chosen: NDArray[Any]) -> "System":
+        """The system with these clips only (mask or indices)."""
+        of_judge = self.predictions
+        parts = (of_judge.predicted, of_judge.posterior, of_judge.valence, of_judge.arousal)
+        return System(
             self.name,
             self.keys[chosen],
             self.emotions[chosen],
@@ -47,133 +47,132 @@ class Arm:
             self.features.iloc[chosen],
             self.vectors[chosen],
             self.thumbnails[chosen],
-            Verdicts(*(part[chosen] for part in parts)),
+            Predictions(*(part[chosen] for part in parts)),
         )
 
-    def of(self, emotion: str) -> "Arm":
+    def of(self, emotion: str) -> "System":
         """The clips of one emotion."""
         return self.where(self.emotions == emotion)
 
     @property
     def hits(self) -> Array:
-        """1 for each clip in which the judge hears its emotion, else 0."""
-        return (self.verdicts.predicted == self.emotions).astype(np.float64)
+        """1 for each clip in which the judge recognises its emotion, else 0."""
+        return (self.predictions.predicted == self.emotions).astype(np.float64)
 
 
-def recognition(arm: Arm, how: Resampling) -> dict[str, Value]:
+def recognition(system: System, how: Resampling) -> dict[str, Value]:
     """Accuracy, balanced accuracy, and accuracy with the prompts dealt out anew (with the p of its test)."""
-    weights = how.clip_weights(arm.clusters, "recognition", arm.name)
-    hits, n_clips = arm.hits, len(arm.keys)
-    shuffled = bootstrap.shuffled_means(arm.emotions, arm.verdicts.predicted, how, arm.name)
+    weights = how.clip_weights(system.clusters, "recognition", system.name)
+    hits, n_clips = system.hits, len(system.keys)
+    shuffled = bootstrap.shuffled_means(system.emotions, system.predictions.predicted, how, system.name)
     low, high = how.interval(shuffled)
     p = bootstrap.permutation_p(hits.mean(), shuffled)
     return {
-        "emotion_accuracy": how.share(hits.mean(), bootstrap.weighted_mean(hits, weights), arm.clusters),
+        "emotion_accuracy": how.share(hits.mean(), bootstrap.weighted_mean(hits, weights), system.clusters),
         "emotion_balanced_accuracy": how.share(
-            balanced_accuracy(arm.emotions, arm.verdicts.predicted),
-            bootstrap.weighted_class_mean(hits, arm.emotions, weights),
-            arm.clusters,
+            balanced_accuracy(system.emotions, system.predictions.predicted),
+            bootstrap.weighted_class_mean(hits, system.emotions, weights),
+            system.clusters,
         ),
         "shuffled_accuracy": Value(float(shuffled.mean()), low, high, n_clips, p, "emotion_accuracy"),
     }
 
 
-def affect(arm: Arm, intended: dict[str, Array], how: Resampling) -> dict[str, Value]:
+def affect(system: System, intended: dict[str, Array], how: Resampling) -> dict[str, Value]:
     """Correlation and mean absolute error of judged against intended valence and arousal.
 
     `intended[axis]` [clips] on 0..1.
     """
     found = {}
-    weights = how.clip_weights(arm.clusters, "affect", arm.name)
-    for axis, heard in (("valence", arm.verdicts.valence), ("arousal", arm.verdicts.arousal)):
-        wanted, missed = intended[axis], np.abs(heard - intended[axis])
-        r = float(bootstrap.weighted_correlation(heard, wanted, bootstrap.ones(heard))[0])
-        r_draws = bootstrap.weighted_correlation(heard, wanted, weights)
-        found[f"{axis}_r"] = how.value(r, r_draws, len(heard))
-        found[f"{axis}_mae"] = how.value(missed.mean(), bootstrap.weighted_mean(missed, weights), len(heard))
+    weights = how.clip_weights(system.clusters, "affect", system.name)
+    for axis, judged in (("valence", system.predictions.valence), ("arousal", system.predictions.arousal)):
+        wanted, missed = intended[axis], np.abs(judged - intended[axis])
+        r = float(bootstrap.weighted_correlation(judged, wanted, bootstrap.ones(judged))[0])
+        r_draws = bootstrap.weighted_correlation(judged, wanted, weights)
+        found[f"{axis}_r"] = how.value(r, r_draws, len(judged))
+        found[f"{axis}_mae"] = how.value(missed.mean(), bootstrap.weighted_mean(missed, weights), len(judged))
     return found
 
 
-def sound(arm: Arm, how: Resampling) -> dict[str, Value]:
+def sound(system: System, how: Resampling) -> dict[str, Value]:
     """Noise floor and spectral flatness (dB), mean over clips."""
-    weights = how.clip_weights(arm.clusters, "sound", arm.name)
+    weights = how.clip_weights(system.clusters, "sound", system.name)
     found = {}
     for name, feature in FEATURES.items():
-        values = arm.features[feature].to_numpy()
+        values = system.features[feature].to_numpy()
         found[name] = how.value(values.mean(), bootstrap.weighted_mean(values, weights), len(values))
     return found
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What arms are measured against: real held-out clips after the codec, and the spaces of distances."""
+class Reference:
+    """What systems are measured against: real held-out clips after the codec, and the spaces of distances."""
 
-    reference: Arm
+    real: System
     space: measures.Space  # scaled, for kernels, diversity and copies
     axes: measures.Space  # principal axes, for Frechet distances
     bandwidth: float
-    n_clips: int  # the same number in every arm
+    n_clips: int  # the same number in every system
 
     @classmethod
-    def of(cls, reference: Arm, n_dimensions: int, n_clips: int) -> "Yardstick":
-        """The yardstick of a reference arm; Frechet distances are taken in `n_dimensions`."""
-        space = measures.Space.fitted(reference.vectors)
-        bandwidth = measures.median_distance(space(reference.vectors))
-        return cls(reference, space, measures.Space.fitted(reference.vectors, n_dimensions), bandwidth, n_clips)
+    def of(cls, real: System, n_dimensions: int, n_clips: int) -> "Reference":
+        """What a system of real clips is as a reference; Frechet distances are taken in `n_dimensions`."""
+        space = measures.Space.fitted(real.vectors)
+        bandwidth = measures.median_distance(space(real.vectors))
+        return cls(real, space, measures.Space.fitted(real.vectors, n_dimensions), bandwidth, n_clips)
 
 
-def distances(arm: Arm, yardstick: Yardstick, how: Resampling) -> dict[str, Value]:
+def distances(system: System, reference: Reference, how: Resampling) -> dict[str, Value]:
     """Frechet, Frechet at infinity and kernel distance to the reference, from the common number of clips."""
-    arm = sampled(arm, yardstick.n_clips, how)
-    reference = yardstick.reference
-    clusters = (arm.clusters, reference.clusters)
-    left, right = yardstick.axes(arm.vectors), yardstick.axes(reference.vectors)
-    near, real = yardstick.space(arm.vectors), yardstick.space(reference.vectors)
-    kad, _ = measures.kad(near, real, yardstick.bandwidth, clusters, how, arm.name)
-    p = measures.kad_p(near, real, yardstick.bandwidth, how, arm.name)
+    system = sampled(system, reference.n_clips, how)
+    clusters = (system.clusters, reference.real.clusters)
+    left, right = reference.axes(system.vectors), reference.axes(reference.real.vectors)
+    near, real = reference.space(system.vectors), reference.space(reference.real.vectors)
+    kad, _ = measures.kad(near, real, reference.bandwidth, clusters, how, system.name)
+    p = measures.kad_p(near, real, reference.bandwidth, how, system.name)
     return {
-        "fad": measures.fad(left, right, clusters, how, arm.name),
-        "fad_infinity": measures.fad_infinity(left, right, how, arm.name),
+        "fad": measures.fad(left, right, clusters, how, system.name),
+        "fad_infinity": measures.fad_infinity(left, right, how, system.name),
         "kad": Value(kad.value, kad.low, kad.high, kad.n, p, "real clips"),
     }
 
 
-def sampled(arm: Arm, n_clips: int, how: Resampling) -> Arm:
-    """`n_clips` clips of the arm, drawn without replacement; all of them when there are no more."""
-    if len(arm.keys) <= n_clips:
-        return arm
-    chosen = how.generator("same size", arm.name).choice(len(arm.keys), n_clips, replace=False)
-    return arm.where(np.sort(chosen))
+def sampled(system: System, n_clips: int, how: Resampling) -> System:
+    """`n_clips` clips of the system, drawn without replacement; all of them when there are no more."""
+    if len(system.keys) <= n_clips:
+        return system
+    chosen = how.generator("same size", system.name).choice(len(system.keys), n_clips, replace=False)
+    return system.where(np.sort(chosen))
 
 
-def divergence(arm: Arm, reference: Arm, emotions: list[str], how: Resampling) -> Value:
+def divergence(system: System, reference: System, emotions: list[str], how: Resampling) -> Value:
     """Kullback-Leibler divergence (nats) of the judge's mean posteriors, generated from real, mean over emotions."""
 
-    def between(left: Arm, right: Arm, draws: bool) -> Array:
+    def between(left: System, right: System, draws: bool) -> Array:
         real, made = (mean_posterior(side, how, draws) for side in (right, left))
         return measures.divergence(real, made)
 
-    pairs = [(arm.of(emotion), reference.of(emotion)) for emotion in emotions]
+    pairs = [(system.of(emotion), reference.of(emotion)) for emotion in emotions]
     observed = np.mean([between(*pair, draws=False) for pair in pairs])
-    return how.value(float(observed), np.mean([between(*pair, draws=True) for pair in pairs], axis=0), len(arm.keys))
+    return how.value(float(observed), np.mean([between(*pair, draws=True) for pair in pairs], axis=0), len(system.keys))
 
 
-def mean_posterior(arm: Arm, how: Resampling, draws: bool) -> Array:
-    """Mean posterior [draws, classes] over the clips of an arm, of one emotion."""
-    clusters = arm.clusters
-    weights = how.clip_weights(clusters, "posterior", arm.name) if draws else bootstrap.ones(clusters)
-    return weights @ arm.verdicts.posterior / weights.sum(axis=1, keepdims=True)
+def mean_posterior(system: System, how: Resampling, draws: bool) -> Array:
+    """Mean posterior [draws, classes] over the clips of a system, of one emotion."""
+    clusters = system.clusters
+    weights = how.clip_weights(clusters, "posterior", system.name) if draws else bootstrap.ones(clusters)
+    return weights @ system.predictions.posterior / weights.sum(axis=1, keepdims=True)
 
 
-def diversity(arm: Arm, yardstick: Yardstick, emotions: list[str], how: Resampling) -> Value:
+def diversity(system: System, reference: Reference, emotions: list[str], how: Resampling) -> Value:
     """Mean distance between clips of one emotion (other seeds), over that between real clips (other songs).
 
     1: as different as real clips of that emotion; 0: all the same.
     """
 
-    def spread(side: Arm) -> tuple[float, Array]:
+    def spread(side: System) -> tuple[float, Array]:
         found = [
-            measures.mean_distance(yardstick.space(part.vectors), part.clusters, how, f"{side.name} {emotion}")
+            measures.mean_distance(reference.space(part.vectors), part.clusters, how, f"{side.name} {emotion}")
             for emotion in emotions
             for part in [side.of(emotion)]
         ]
@@ -182,14 +181,14 @@ def diversity(arm: Arm, yardstick: Yardstick, emotions: list[str], how: Resampli
         means = np.where(present, drawn, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         return float(np.mean([value for value, _ in found])), np.where(present.any(axis=0), means, np.nan)
 
-    (made, made_draws), (real, real_draws) = spread(arm), spread(yardstick.reference)
+    (made, made_draws), (real, real_draws) = spread(system), spread(reference.real)
     if real <= 0:
         raise MeasureError("real clips do not differ", expected="different songs of each emotion", got="equal vectors")
-    return how.value(made / real, made_draws / real_draws, len(arm.keys))
+    return how.value(made / real, made_draws / real_draws, len(system.keys))
 
 
 @dataclass(frozen=True)
-class Known:
+class TrainingPictures:
     """Every training picture, small (tasks.evaluate.clips): what a model could have learnt by heart."""
 
     keys: Words
@@ -197,7 +196,7 @@ class Known:
     thumbnails: Array
 
 
-def copies(arm: Arm, training: Known, how: Resampling) -> tuple[dict[str, Value], pd.DataFrame]:
+def copies(system: System, training: TrainingPictures, how: Resampling) -> tuple[dict[str, Value], pd.DataFrame]:
     """Share of clips that look copied from a training clip, and each clip's nearest training clip.
 
     A copy is nearer to a training picture than 99 % of training pictures are to any other song's: music that is
@@ -205,34 +204,34 @@ def copies(arm: Arm, training: Known, how: Resampling) -> tuple[dict[str, Value]
     pictures' median distance to another song. The table has the nearest training clip's key and that ratio.
     """
     apart = measures.distance_to_other_songs(training.thumbnails, training.songs)
-    index, distance = measures.nearest(arm.thumbnails, training.thumbnails)
+    index, distance = measures.nearest(system.thumbnails, training.thumbnails)
     copied = (distance < np.percentile(apart, COPY_PERCENT)).astype(np.float64)
     ratio = distance / max(float(np.median(apart)), 1e-9)
-    weights = how.clip_weights(arm.clusters, "copies", arm.name)
+    weights = how.clip_weights(system.clusters, "copies", system.name)
     found = {
-        "copies": how.share(copied.mean(), bootstrap.weighted_mean(copied, weights), arm.clusters),
+        "copies": how.share(copied.mean(), bootstrap.weighted_mean(copied, weights), system.clusters),
         "distance_to_training": how.value(ratio.mean(), bootstrap.weighted_mean(ratio, weights), len(ratio)),
     }
     return found, pd.DataFrame({"nearest": training.keys[index], "nearest_ratio": ratio})
 
 
-def comparison(arm: Arm, other: Arm, intended: dict[str, Array], how: Resampling) -> dict[str, Value]:
-    """Differences (arm minus other) of clips of the same emotion and seed, with the p that there is none."""
-    differences = {"emotion_accuracy": arm.hits - other.hits}
+def comparison(system: System, other: System, intended: dict[str, Array], how: Resampling) -> dict[str, Value]:
+    """Differences (system minus other) of clips of the same emotion and seed, with the p that there is none."""
+    differences = {"emotion_accuracy": system.hits - other.hits}
     for axis in ("valence", "arousal"):
-        mine, theirs = (np.abs(getattr(side.verdicts, axis) - intended[axis]) for side in (arm, other))
+        mine, theirs = (np.abs(getattr(side.predictions, axis) - intended[axis]) for side in (system, other))
         differences[f"{axis}_mae"] = mine - theirs
-    weights = how.clip_weights(arm.clusters, "comparison")
+    weights = how.clip_weights(system.clusters, "comparison")
     found = {}
     for name, values in differences.items():
         value = how.value(values.mean(), bootstrap.weighted_mean(values, weights), len(values))
-        p = bootstrap.sign_flip_p(values, arm.clusters, how, name)
+        p = bootstrap.sign_flip_p(values, system.clusters, how, name)
         found[name] = Value(value.value, value.low, value.high, value.n, p, other.name)
     return found
 
 
 def kernel_matrix(
-    arm: Arm, yardstick: Yardstick, emotions: list[str], min_clips: int, n_dimensions: int, how: Resampling
+    system: System, reference: Reference, emotions: list[str], min_clips: int, n_dimensions: int, how: Resampling
 ) -> tuple[pd.DataFrame, Value]:
     """KAD of every generated emotion against every real one, and the share of emotions nearest to their own.
 
@@ -242,12 +241,12 @@ def kernel_matrix(
     """
     rows, nearest = [], []
     for emotion in emotions:
-        left = arm.of(emotion)
-        measures.require_clips(len(left.keys), min_clips, f"the kernel distance of {arm.name}, {emotion}")
-        cells = {real: _cell(left, yardstick, emotion, real, min_clips, how) for real in emotions}
+        left = system.of(emotion)
+        measures.require_clips(len(left.keys), min_clips, f"the kernel distance of {system.name}, {emotion}")
+        cells = {real: _cell(left, reference, emotion, real, min_clips, how) for real in emotions}
         for real, cell in cells.items():
-            fad = np.nan if cell[0] is None or n_dimensions < 2 else _frechet(left, yardstick, real, n_dimensions)
-            rows.append(_row(arm.name, emotion, real, cell, min_clips) | {"fad": bootstrap.rounded(fad)})
+            fad = np.nan if cell[0] is None or n_dimensions < 2 else _frechet(left, reference, real, n_dimensions)
+            rows.append(_row(system.name, emotion, real, cell, min_clips) | {"fad": bootstrap.rounded(fad)})
         nearest.append(_own_is_nearest(emotion, cells, how.n_bootstrap))
     observed = float(np.mean([own for own, _ in nearest]))
     draws = np.mean([drawn for _, drawn in nearest], axis=0)
@@ -257,19 +256,19 @@ def kernel_matrix(
 Cell = tuple[Value | None, Array, int]
 
 
-def _cell(left: Arm, yardstick: Yardstick, emotion: str, real: str, min_clips: int, how: Resampling) -> Cell:
-    right = yardstick.reference.of(real)
+def _cell(left: System, reference: Reference, emotion: str, real: str, min_clips: int, how: Resampling) -> Cell:
+    right = reference.real.of(real)
     if len(right.keys) < min_clips:
         return None, np.full(how.n_bootstrap, np.inf), len(right.keys)
-    near, there = yardstick.space(left.vectors), yardstick.space(right.vectors)
+    near, there = reference.space(left.vectors), reference.space(right.vectors)
     clusters = (left.clusters, right.clusters)
-    value, draws = measures.kad(near, there, yardstick.bandwidth, clusters, how, f"{left.name} {emotion}")
+    value, draws = measures.kad(near, there, reference.bandwidth, clusters, how, f"{left.name} {emotion}")
     return value, draws, len(right.keys)
 
 
-def _frechet(left: Arm, yardstick: Yardstick, real: str, n_dimensions: int) -> float:
-    sides = (left, yardstick.reference.of(real))
-    return measures.frechet_distance(*(yardstick.axes(side.vectors)[:, :n_dimensions] for side in sides))
+def _frechet(left: System, reference: Reference, real: str, n_dimensions: int) -> float:
+    sides = (left, reference.real.of(real))
+    return measures.frechet_distance(*(reference.axes(side.vectors)[:, :n_dimensions] for side in sides))
 
 
 def _row(experiment: str, emotion: str, real: str, cell: Cell, min_clips: int) -> dict[str, Any]:

@@ -170,8 +170,8 @@ def test_a_share_on_which_all_clips_agree_has_the_exact_interval_not_none(hits):
     found = HOW.share(hits / 40, np.full(200, hits / 40), np.arange(40))
     exact = binomtest(hits, 40).proportion_ci(0.95, method="exact")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    alike = HOW.share(hits / 40, np.full(200, hits / 40), np.repeat(np.arange(4), 10))
-    assert alike.high - alike.low > 5 * (found.high - found.low)
+    matched = HOW.share(hits / 40, np.full(200, hits / 40), np.repeat(np.arange(4), 10))
+    assert matched.high - matched.low > 5 * (found.high - found.low)
 
 
 @given(st.integers(0, 500))

@@ -316,7 +316,7 @@ def test_a_torch_model_that_answers_no_array_is_refused(tmp_path):
 
 
 def test_vectors_of_several_sizes_are_refused():
-    described = [clips.Described({}, np.zeros(size)) for size in (3, 4)]
+    described = [clips.Description({}, np.zeros(size)) for size in (3, 4)]
     with pytest.raises(MeasureError, match=r"several sizes(.|\n)*\[3, 4\]"):
         describe.vector_table(described)
 
@@ -338,12 +338,12 @@ def test_it_runs_on_real_music(real_data, params):
     files = sorted((real_data / "deam" / "MEMD_audio").glob("*.mp3"))
     codec = clips.Codec(params.spectrogram, params.generate.decode, 128, seed=1)
     wanted = [clips.Clip(file.stem, file, start, 5.11) for file in files for start in (15.0, 30.0)]
-    plain = [clips.describe_clip((clip, embeddings.Builtin())) for clip in wanted]
+    plain = [clips.describe_clip((clip, embeddings.BuiltinVectors())) for clip in wanted]
     small = [clips.small_picture((clip, codec)) for clip in wanted]
-    back = [clips.describe_small((one, codec, embeddings.Builtin(), "codec")) for one in small]
+    back = [clips.describe_small((one, codec, embeddings.BuiltinVectors(), "codec")) for one in small]
     labels = pd.DataFrame({"artist": clip.path.stem, "emotion": emotion[clip.path.stem]} for clip in wanted)
     ears = judge.train_judge(describe.feature_table(plain), labels.assign(valence=0.5, arousal=0.5), seed=1)
-    assert set(ears.hear(describe.feature_table(back)).predicted) <= set(emotion.values())
+    assert set(ears.predict(describe.feature_table(back)).predicted) <= set(emotion.values())
     vectors = [describe.vector_table(described) for described in (plain, back)]
     space = distances.Space.fitted(vectors[0])
     distance = distances.kernel_distance(

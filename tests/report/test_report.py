@@ -97,7 +97,7 @@ def test_findings_tell_the_negative_result(finished: Path) -> None:
     assert negative.startswith("Not reached: an accuracy above the base model's: exp1")
     assert all(name in negative for name in ("exp1", "exp2", "exp3"))
     assert "ours" not in negative
-    assert "4 training recipes" in asked
+    assert "4 training configurations" in asked
 
 
 def test_the_labelled_songs_are_counted_in_the_plane(finished: Path) -> None:
@@ -108,9 +108,9 @@ def test_the_labelled_songs_are_counted_in_the_plane(finished: Path) -> None:
 
 def test_best_is_marked_by_the_direction_of_the_measure(finished: Path) -> None:
     measures = results.load(finished).measures
-    assert findings.best_arms(measures, "emotion_accuracy") == {"ours"}
-    assert findings.best_arms(measures, "kad") == {"ours"}
-    assert findings.best_arms(measures, "noise_floor_db") == set()
+    assert findings.best_systems(measures, "emotion_accuracy") == {"ours"}
+    assert findings.best_systems(measures, "kad") == {"ours"}
+    assert findings.best_systems(measures, "noise_floor_db") == set()
 
 
 def page_of(root: Path) -> str:
