@@ -9,6 +9,7 @@ ablation.md and metrics.json. `--only NAME` (repeatable), `--clips`, `--steps` a
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -168,7 +169,7 @@ def summary(rows: list[dict[str, Any]], metrics: dict[str, Any]) -> pd.DataFrame
                 "p": against.get("p", 1.0),
             }
         )
-    frame = pd.DataFrame(table)
+    frame = pd.DataFrame(table).astype({f"kad{end}": float for end in ENDS})
     frame["p"] = holm(frame["p"].tolist())
     frame["verdict"] = [conclusion(row, frame) for _, row in frame.iterrows()]
     return frame
@@ -196,7 +197,7 @@ def conclusion(row: Any, frame: pd.DataFrame) -> str:
         return "undecided"
     if row["p"] < ALPHA:
         return "helps" if row["difference"] > 0 else "harms"
-    if row["kad_high"] < ours["kad_low"]:
+    if row["kad_high"] < ours["kad_low"]:  # NaN where artists are too few for an interval: neither is said
         return "nearer to real music"
     if row["kad_low"] > ours["kad_high"]:
         return "farther from real music"
@@ -220,7 +221,7 @@ Made by `{command}`; nothing is written by hand.
 
 Each variant is the experiment `ours` with one thing changed, trained for {steps} steps ({full} in the demo), asked for
 {n} clips ({clips} an emotion), and judged as in `reports/metrics.json`: the share of clips in which the judge
-recognises what was asked for, and the distance to real music (KAD, 0 is equal), with 95 % intervals over clips. p is
+recognises what was asked for, and the distance to real music (KAD, 0 is equal), with 95 % intervals. p is
 that of a permutation test against `ours`, adjusted for the number of variants (Holm). Time is processor time on one
 thread.
 
@@ -257,6 +258,8 @@ def markdown(frame: pd.DataFrame) -> str:
     for row in frame.itertuples():
         accuracy = f"{row.accuracy:.2f} [{row.accuracy_low:.2f}, {row.accuracy_high:.2f}]"
         distance = f"{row.kad:.2f} [{row.kad_low:.2f}, {row.kad_high:.2f}]"
+        if math.isnan(row.kad_low):
+            distance = f"{row.kad:.2f}, no interval"
         cells = [
             accuracy,
             f"{row.difference:+.2f}",

@@ -162,5 +162,5 @@ def cell(measure: Any) -> str:
     if not measure or measure.get("value") is None:
         return "-"
     if measure.get("low") is None:
-        return f"{measure['value']:.2f}"
+        return f"{measure['value']:.2f} [no interval]"
     return f"{measure['value']:.2f} [{measure['low']:.2f}, {measure['high']:.2f}]"

@@ -1,10 +1,10 @@
 """What listeners said: answers (CSV) + key -> **wins, means, agreement**.
 
-Intervals are bootstrap percentiles over listeners, because one person's answers resemble each other; with fewer
+Intervals are over listeners (tasks.evaluate.intervals), because one person's answers resemble each other; with fewer
 than MIN_LISTENERS they are over single answers, and the text says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,27 +13,13 @@ import pandas as pd
 
 from tasks.core.errors import InputError
 from tasks.core.reading import json_of
-from tasks.evaluate.bootstrap import Resampling, weighted_mean
+from tasks.evaluate.intervals import Clusters, Inference, LeaveOneOut, Value, weighted_mean
 
 COLUMNS = ("test", "listener", "order", "kind", "emotion", "clip", "other", "scale", "answer", "seconds")
 SCALES = ("valence", "arousal", "quality")  # each 1 to 9
 PAIR, RATING = "pair", "rating"
 MIN_LISTENERS = 5
-RESAMPLING = Resampling(n_bootstrap=2000, n_permutations=0, confidence=0.95, seed=0)
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its interval over n answers."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        """`0.62 (0.51 to 0.72, n = 40)`."""
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
+INFERENCE = Inference(confidence=0.95, n_permutations=0, seed=0)
 
 
 @dataclass(frozen=True)
@@ -42,9 +28,9 @@ class Summary:
 
     n_listeners: int
     over_listeners: bool
-    wins: dict[str, Mean]
-    pairwise: dict[tuple[str, str], Mean]  # share of the first system's wins over the second
-    ratings: dict[str, dict[str, Mean]]
+    wins: dict[str, Value]
+    pairwise: dict[tuple[str, str], Value]  # share of the first system's wins over the second
+    ratings: dict[str, dict[str, Value]]
     agreement: dict[str, float]
 
 
@@ -150,24 +136,27 @@ def summarise(answers: pd.DataFrame) -> Summary:
     compared, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
     first = _sides(compared)
 
-    def mean_of(values: pd.Series, listeners: pd.Series, *purpose: str) -> Mean:
-        clusters = list(listeners) if over_listeners else [f"{row:06d}" for row in range(len(values))]
-        return mean_with_interval(values, clusters, *purpose)
+    def units_of(part: pd.DataFrame) -> LeaveOneOut:
+        labels = part.listener if over_listeners else pd.Series(range(len(part)))
+        return LeaveOneOut(Clusters(labels.to_numpy(dtype=str), "listeners" if over_listeners else "answers"))
+
+    def wins_of(part: pd.DataFrame) -> Value:
+        return _mean(part.won, units_of(part), INFERENCE.share)
+
+    def rating_of(part: pd.DataFrame) -> Value:
+        return _mean(part.answer.astype(float), units_of(part), INFERENCE.value)
 
     return Summary(
         n_listeners,
         over_listeners,
-        {system: mean_of(part.won, part.listener, "wins", system) for system, part in first.groupby("system")},
+        {system: wins_of(part) for system, part in first.groupby("system")},
         {
-            (str(system), str(other)): mean_of(part.won, part.listener, "pair", str(system), str(other))
+            (str(system), str(other)): wins_of(part)
             for (system, other), part in first.groupby(["system", "other_system"])
             if str(system) < str(other)
         },
         {
-            str(system): {
-                str(scale): mean_of(values.answer.astype(float), values.listener, str(system), str(scale))
-                for scale, values in part.groupby("scale")
-            }
+            str(system): {str(scale): rating_of(values) for scale, values in part.groupby("scale")}
             for system, part in rated.groupby("system")
         },
         {scale: krippendorff_alpha(_matrix(rated[rated.scale == scale])) for scale in SCALES},
@@ -194,11 +183,9 @@ def _matrix(rated: pd.DataFrame) -> np.ndarray:
     )
 
 
-def mean_with_interval(values: pd.Series, clusters: Sequence[object], *purpose: str) -> Mean:
-    """Mean with its 95 % interval; whole clusters are drawn with replacement, seeded by `purpose`."""
-    answers, groups = values.to_numpy(dtype=float), np.asarray(clusters, dtype=str)
-    draws = weighted_mean(answers, RESAMPLING.clip_weights(groups, "listening", *purpose))
-    return Mean(float(answers.mean()), *RESAMPLING.interval(draws), len(answers))
+def _mean(values: pd.Series, units: LeaveOneOut, interval: Callable[..., Value]) -> Value:
+    answers = values.to_numpy(dtype=float)
+    return interval(answers.mean(), weighted_mean(answers, units.weights[0]), units, len(answers))
 
 
 def krippendorff_alpha(ratings: np.ndarray) -> float:
@@ -220,14 +207,22 @@ def _squares(values: np.ndarray) -> float:
     return float(2 * len(values) * ((values - values.mean()) ** 2).sum())
 
 
+def shown(mean: Value) -> str:
+    """`0.62 (0.51 to 0.72, n = 40)`, or why there is no interval."""
+    interval = mean.reason if mean.low is None else f"{mean.low:.2f} to {mean.high:.2f}"
+    return f"{mean.value:.2f} ({interval}, n = {mean.n})"
+
+
 def as_text(summary: Summary) -> str:
     """The summary for a terminal."""
     basis = "listeners" if summary.over_listeners else f"answers (fewer than {MIN_LISTENERS} listeners: too narrow)"
     lines = [f"{summary.n_listeners} listener(s); 95 % intervals over {basis}", ""]
     lines += ["Preferred as the better match of the emotion (share of its pairs)"]
-    lines += [f"  {system:<12} {summary.wins[system]}" for system in _best_first(summary.wins)]
+    lines += [f"  {system:<12} {shown(summary.wins[system])}" for system in _best_first(summary.wins)]
     lines += ["", "Pair by pair (share won by the first)"]
-    lines += [f"  {f'{system} : {other}':<18} {mean}" for (system, other), mean in sorted(summary.pairwise.items())]
+    lines += [
+        f"  {f'{system} : {other}':<18} {shown(mean)}" for (system, other), mean in sorted(summary.pairwise.items())
+    ]
     for scale in SCALES:
         lines += ["", f"{scale.capitalize()} (1 to 9)"]
         lines += [
@@ -238,5 +233,5 @@ def as_text(summary: Summary) -> str:
     return "\n".join(lines)
 
 
-def _best_first(wins: dict[str, Mean]) -> list[str]:
-    return sorted(wins, key=lambda system: (-wins[system].value, system))
+def _best_first(wins: dict[str, Value]) -> list[str]:
+    return sorted(wins, key=lambda system: (-wins[system].number, system))

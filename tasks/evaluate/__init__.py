@@ -12,5 +12,5 @@ never saw, after the codec; the *matched reference* has also been through the VA
 Three functions to know:
 - `evaluation.measure_clips` is the whole stage: choose clips, describe them, train the judge, measure, write.
 - `features.describe` gives the numbers that describe how a clip sounds; `judge.train_judge` learns emotions from them.
-- `systems.distances` gives FAD, FAD-infinity and KAD to the reference; `bootstrap.Resampling` gives their intervals.
+- `reference.distances` gives FAD, FAD-infinity and KAD to the reference; `intervals` says how sure each measure is.
 """

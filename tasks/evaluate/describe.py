@@ -9,9 +9,11 @@ import pandas as pd
 from tasks.core.errors import MeasureError
 from tasks.evaluate import clips
 from tasks.evaluate.clips import Clip, Codec, Description, Map, SmallPicture
+from tasks.evaluate.copies import TrainingPictures
 from tasks.evaluate.embeddings import BuiltinVectors, Embedding
+from tasks.evaluate.intervals import Clusters
 from tasks.evaluate.judge import Judge, train_judge
-from tasks.evaluate.systems import System, TrainingPictures
+from tasks.evaluate.systems import ARTISTS, CLIPS, System
 from tasks.models import hub
 
 TRAINING, HELD_OUT = "train", "test"
@@ -186,13 +188,14 @@ def vector_table(described: list[Description]) -> np.ndarray:
 def real_system(
     name: str, real: pd.DataFrame, rows: np.ndarray, described: list[Description], thumbnails: np.ndarray, judge: Judge
 ) -> System:
-    """A system of these rows of the real clips; clips of one song belong together."""
+    """A system of these rows of the real clips; clips of one artist belong together."""
     chosen, table = real.iloc[rows], feature_table(described)
     return System(
         name,
         clip_keys(chosen),
         chosen["emotion"].to_numpy(dtype=str),
-        chosen["song_id"].to_numpy(),
+        Clusters(chosen["artist"].to_numpy(dtype=str), ARTISTS),
+        chosen["song_id"].to_numpy(dtype=str),
         table,
         vector_table(described),
         thumbnails[rows],
@@ -204,4 +207,14 @@ def generated_system(name: str, made: GeneratedClips, judge: Judge) -> System:
     """A system of generated clips; each has a noise of its own and so stands alone."""
     keys = np.array([f"{row.emotion}_{row.seed:04d}" for row in made.table.itertuples()])
     table, emotion = feature_table(made.found), made.table["emotion"].to_numpy(dtype=str)
-    return System(name, keys, emotion, keys, table, vector_table(made.found), made.thumbnails, judge.predict(table))
+    return System(
+        name,
+        keys,
+        emotion,
+        Clusters(keys, CLIPS),
+        keys,
+        table,
+        vector_table(made.found),
+        made.thumbnails,
+        judge.predict(table),
+    )

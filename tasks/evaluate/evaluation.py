@@ -24,16 +24,21 @@ from tasks.core.files import write_json, write_parquet
 from tasks.core.layout import CONFUSION, KAD_MATRIX, METRICS, PREDICTIONS, REAL_CLIPS
 from tasks.core.reading import json_of, parquet_of
 from tasks.core.storage import replacing
-from tasks.evaluate import clips, describe, distances, metrics, systems, tables
-from tasks.evaluate.bootstrap import Resampling
+from tasks.evaluate import clips, describe, distances, metrics, tables
+from tasks.evaluate import reference as references
 from tasks.evaluate.clips import Codec, Progress
+from tasks.evaluate.copies import TrainingPictures, copies
 from tasks.evaluate.describe import HELD_OUT, TRAINING
 from tasks.evaluate.embeddings import Embedding, choose
+from tasks.evaluate.intervals import Inference
 from tasks.evaluate.judge import Judge
+from tasks.evaluate.matrix import kernel_matrix
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.systems import Reference, System, TrainingPictures
+from tasks.evaluate.reference import Reference
+from tasks.evaluate.systems import System, sound
 from tasks.label.params import LabelParams
 
+INTERVALS = "Student's t, each artist (real) and each clip (generated) left out in turn; exact bounds for shares"
 ALL = 10**6  # clips of a song
 
 
@@ -65,7 +70,7 @@ def measure_clips(
         MeasureError: an unknown emotion, an experiment without clips, too few clips (with the number needed).
         InputError: labels or segments missing.
     """
-    how = Resampling(params.n_bootstrap, params.n_permutations, params.confidence, seed)
+    how = Inference(params.confidence, params.n_permutations, seed)
     codec, embedding = Codec(spectrogram, decode, resolution, seed), choose(params.embedding)
     chosen = choose_clips(experiments, data, prompts, params)
     with clips.worker_pool(workers, progress) as run:
@@ -224,14 +229,14 @@ class Evaluation:
     matrices: list[pd.DataFrame]
 
 
-def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: Resampling) -> dict[str, Any]:
+def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: Inference) -> dict[str, Any]:
     """metrics.json's content; `found` gets the matrices and nearest training clips of each experiment."""
     n_clips = min(len(system.keys) for system in found.made.values())
     reference = Reference.of(found.real[metrics.REFERENCE], params.pca_dimensions, n_clips)
     matched = reference
     if "codec_vae" in found.real:
         matched = Reference.of(found.real["codec_vae"], params.pca_dimensions, n_clips)
-    comparable = [name for name in asked if enough(matched.real.of(name), params.min_clips)]
+    comparable = [name for name in asked if matched.real.of(name).enough(params.min_clips)]
     held_out = found.rows[found.rows["split"] == HELD_OUT]
     intended = metrics.intended_points(found.rows[found.rows["split"] == TRAINING], asked)
     of_judge = metrics.judge_metrics(found.judge, found.real, held_out, how)
@@ -244,7 +249,7 @@ def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: Re
         values[name], found.nearest[name] = metrics.experiment_metrics(
             system, found.known, reference, matched, intended, comparable, how
         )
-        matrix[name], values[name]["own_class_nearest"] = systems.kernel_matrix(
+        matrix[name], values[name]["own_class_nearest"] = kernel_matrix(
             system, matched, asked, params.min_clips, n_dimensions, how
         )
         found.matrices.append(matrix[name])
@@ -252,20 +257,17 @@ def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: Re
     described = metrics.with_comparisons(values, found.made, intended, own, how)
     for name, system in found.made.items():
         described[name]["emotions"] = metrics.emotion_metrics(system, matched, matrix[name], asked, n_dimensions, how)
-    floors = {name: systems.distances(system, reference, how) for name, system in found.real.items() if name != "codec"}
-    floors |= {"codec": systems.copies(reference.real, found.known, how)[0]}
+    floors = {
+        name: references.distances(system, reference, how) for name, system in found.real.items() if name != "codec"
+    }
+    floors |= {"codec": copies(reference.real, found.known, how)[0]}
     return {
         "judge": of_judge,
         "experiments": described,
-        "floors": {name: metrics.as_dicts(of | systems.sound(found.real[name], how)) for name, of in floors.items()},
+        "floors": {name: metrics.as_dicts(of | sound(found.real[name], how)) for name, of in floors.items()},
         "settings": settings(reference, matched, params, comparable, intended)
         | {"frechet_dimensions_of_each_emotion": n_dimensions, "training_pictures": len(found.known.keys)},
     }
-
-
-def enough(system: System, min_clips: int) -> bool:
-    """Can distances and diversity be taken from these real clips?"""
-    return len(system.keys) >= min_clips and len(set(system.clusters)) >= 2
 
 
 def settings(
@@ -279,6 +281,7 @@ def settings(
     return {
         "reference": "real clips of held-out artists after the codec at the model's resolution",
         "reference_clips": len(reference.real.keys),
+        "reference_artists": reference.real.n_artists,
         "reference_of_each_emotion": matched.real.name,
         "reference_clips_of_each_emotion": {
             name: int((matched.real.emotions == name).sum()) for name in sorted(set(matched.real.emotions))
@@ -289,7 +292,7 @@ def settings(
         "emotions_with_distances": comparable,
         "intended": {axis: {name: round(value, 6) for name, value in of.items()} for axis, of in intended.items()},
         "confidence": params.confidence,
-        "intervals": "bootstrap over songs (real) and clips (generated)",
+        "intervals": INTERVALS,
     }
 
 

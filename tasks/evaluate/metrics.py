@@ -1,15 +1,19 @@
 """The shape of reports/metrics.json and of the tables beside it: systems -> **metrics** -> page, a person, a test."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.evaluate import bootstrap, distances, systems, tables
-from tasks.evaluate.bootstrap import Resampling, Value
+from tasks.evaluate import copies, systems, tables
+from tasks.evaluate import reference as references
+from tasks.evaluate.copies import TrainingPictures
+from tasks.evaluate.intervals import Clusters, Inference, Value, rounded
 from tasks.evaluate.judge import Array, Judge, agreement
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.systems import Reference, System, TrainingPictures
+from tasks.evaluate.reference import Reference
+from tasks.evaluate.systems import SONGS, System
 from tasks.label import emotions
 from tasks.label.params import LabelParams
 
@@ -23,12 +27,12 @@ def as_dicts(values: dict[str, Value]) -> dict[str, Any]:
     return {name: value.as_dict() for name, value in values.items()}
 
 
-def certain(value: float, n: int) -> Value:
+def certain(value: float, system: System) -> Value:
     """A figure that is known, not measured: its interval is itself."""
-    return Value(value, value, value, n)
+    return Value(value, value, value, *system.counts)
 
 
-def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, how: Resampling) -> dict[str, Any]:
+def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, how: Inference) -> dict[str, Any]:
     """How good the judge is on held-out artists: as they are, through the codec, through the VAE.
 
     `labels` are the rows of the held-out clips: valence, arousal, artist.
@@ -38,8 +42,8 @@ def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, h
     found = {
         "real_test_accuracy": recognised["emotion_accuracy"],
         "real_test_balanced_accuracy": recognised["emotion_balanced_accuracy"],
-        "chance": certain(1 / n_classes, len(held_out.keys)),
-        "majority": certain(max(np.mean(held_out.emotions == name) for name in judge.classes), len(held_out.keys)),
+        "chance": certain(1 / n_classes, held_out),
+        "majority": certain(max(np.mean(held_out.emotions == name) for name in judge.classes), held_out),
     }
     for name in ("codec", "codec_vae"):
         if name in real:
@@ -51,24 +55,23 @@ def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, h
         **as_dicts(found | systems.affect(held_out, annotated, how)),
         "chosen": judge.chosen,
         "classes": list(judge.classes),
-        "cross_validated_balanced_accuracy": {
-            name: bootstrap.rounded(score) for name, score in sorted(judge.candidates.items())
-        },
+        "cross_validated_balanced_accuracy": {name: rounded(score) for name, score in sorted(judge.candidates.items())},
         "accuracy_of_each_test_artist": accuracy_by(held_out, labels["artist"].to_numpy(dtype=str), how),
         "n_training_clips": len(real["training"].keys),
-        "n_training_songs": len(set(real["training"].clusters)),
-        "n_test_songs": len(set(held_out.clusters)),
+        "n_training_songs": len(set(real["training"].songs)),
+        "n_test_songs": len(set(held_out.songs)),
     }
 
 
-def accuracy_by(system: System, groups: Any, how: Resampling) -> dict[str, Any]:
-    """Accuracy of each group of clips, for JSON."""
-    parts = {str(name): system.where(groups == name) for name in np.unique(groups)}
-    return {name: systems.recognition(part, how)["emotion_accuracy"].as_dict() for name, part in parts.items()}
+def accuracy_by(system: System, groups: Any, how: Inference) -> dict[str, Any]:
+    """Accuracy of each group of clips, for JSON; inside a group songs are independent."""
+    songs = replace(system, clusters=Clusters(system.songs, SONGS))
+    parts = {str(name): songs.where(groups == name) for name in np.unique(groups)}
+    return {name: systems.accuracy(part, how).by(1).as_dict() for name, part in parts.items()}
 
 
 def ceilings(
-    songs: pd.DataFrame, held_out: System, params: EvaluateParams, label: LabelParams, how: Resampling
+    songs: pd.DataFrame, held_out: System, params: EvaluateParams, label: LabelParams, how: Inference
 ) -> dict[str, Value]:
     """What the raters' disagreement allows on the held-out clips' songs, mean over clips.
 
@@ -80,13 +83,12 @@ def ceilings(
     points = rated[["valence", "arousal"]].to_numpy(dtype=float)
     plane = emotions.fit_plane(points, label, how.seed)
     deviations = rated[["valence_std", "arousal_std"]].to_numpy(dtype=float)
-    weights = how.clip_weights(held_out.clusters, "ceiling")
     found = {}
     for name, noises in (("ceiling", 1), ("panel_agreement", 2)):
         error = np.nan_to_num(deviations) * np.sqrt(noises / params.n_raters)
         probability = pd.Series(agreement(points, error, plane, how.seed), index=rated.index)
-        values = probability.loc[held_out.clusters].to_numpy()
-        found[name] = how.value(values.mean(), bootstrap.weighted_mean(values, weights), len(values))
+        values = probability.loc[held_out.songs.astype(int)].to_numpy()
+        found[name] = systems.mean_value(values, held_out, how)
     return found
 
 
@@ -103,21 +105,21 @@ def experiment_metrics(
     matched: Reference,
     intended: dict[str, dict[str, float]],
     comparable: list[str],
-    how: Resampling,
+    how: Inference,
 ) -> tuple[dict[str, Value], pd.DataFrame]:
     """All measures of an experiment but those per emotion and against others; and each clip's nearest neighbour.
 
     Distances are to `reference`, diversity is beside that of `matched` (see tasks.evaluate.evaluation).
     """
-    copies, nearest = systems.copies(system, known, how)
-    none = Value.missing(len(system.keys), "no emotion has enough held-out clips of two songs or more")
+    copied, nearest = copies.copies(system, known, how)
+    none = Value.missing(len(system.keys), "no emotion has enough held-out clips of two artists")
     found = {
         **systems.recognition(system, how),
         **systems.affect(system, wanted_points(system, intended), how),
-        **systems.distances(system, reference, how),
-        "kld": systems.divergence(system, reference.real, comparable, how) if comparable else none,
-        "diversity": systems.diversity(system, matched, comparable, how) if comparable else none,
-        **copies,
+        **references.distances(system, reference, how),
+        "kld": references.divergence(system, reference.real, comparable, how) if comparable else none,
+        "diversity": references.diversity(system, matched, comparable, how) if comparable else none,
+        **copied,
         **systems.sound(system, how),
     }
     return found, nearest
@@ -129,7 +131,7 @@ def wanted_points(system: System, intended: dict[str, dict[str, float]]) -> dict
 
 
 def emotion_metrics(
-    system: System, reference: Reference, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Resampling
+    system: System, reference: Reference, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Inference
 ) -> dict[str, Any]:
     """For each emotion: how often it is recognised, its distances to real clips of it, and which are nearest.
 
@@ -137,29 +139,15 @@ def emotion_metrics(
     """
     found = {}
     for emotion in asked:
-        left, right = system.of(emotion), reference.real.of(emotion)
-        weights = how.clip_weights(left.clusters, "recall", system.name, emotion)
-        recognised = how.share(left.hits.mean(), bootstrap.weighted_mean(left.hits, weights), left.clusters)
+        left, real = system.of(emotion), reference.real.of(emotion)
         row = matrix[(matrix["generated"] == emotion) & matrix["kad"].notna()].set_index("real")
-        found[emotion] = {"accuracy": recognised.as_dict(), "nearest_real": row["kad"].idxmin() if len(row) else None}
+        nearest = row["kad"].idxmin() if len(row) else None
+        found[emotion] = {"accuracy": systems.accuracy(left, how).as_dict(), "nearest_real": nearest}
         if emotion in row.index:
-            own = row.loc[emotion]
-            found[emotion]["kad"] = Value(own["kad"], own["low"], own["high"], int(own["n"])).as_dict()
+            found[emotion]["kad"] = reference.kad(left, real, how).as_dict()
             if n_dimensions >= 2:
-                found[emotion] |= as_dicts(_frechet_of(left, right, reference, n_dimensions, how))
+                found[emotion] |= as_dicts(reference.frechet(left, real, how, n_dimensions))
     return found
-
-
-def _frechet_of(
-    left: System, right: System, reference: Reference, n_dimensions: int, how: Resampling
-) -> dict[str, Value]:
-    """FAD and FAD-infinity of one emotion."""
-    near, there = (reference.axes(side.vectors)[:, :n_dimensions] for side in (left, right))
-    name = f"{left.name} {left.emotions[0]}"
-    return {
-        "fad": distances.fad(near, there, (left.clusters, right.clusters), how, name),
-        "fad_infinity": distances.fad_infinity(near, there, how, name),
-    }
 
 
 def emotion_dimensions(made: dict[str, System], reference: Reference, comparable: list[str]) -> int:
@@ -174,7 +162,7 @@ def with_comparisons(
     made: dict[str, System],
     intended: dict[str, dict[str, float]],
     judges: float,
-    how: Resampling,
+    how: Inference,
 ) -> dict[str, dict[str, Any]]:
     """Experiment -> its measures for JSON, with `comparisons` to every other experiment.
 
@@ -188,13 +176,9 @@ def with_comparisons(
             other: systems.comparison(system, rival, wanted, how) for other, rival in made.items() if other != name
         }
         values, accuracy = dict(found[name]), found[name]["emotion_accuracy"]
-        share = 1 / judges if judges > 0 else 0.0
-        values["accuracy_relative_to_judge"] = Value(
-            share * accuracy.value, share * accuracy.low, share * accuracy.high, accuracy.n
-        )
+        values["accuracy_relative_to_judge"] = accuracy.scaled(1 / judges if judges > 0 else 0.0)
         if BASE in others:
-            test = others[BASE]["emotion_accuracy"]
-            values["emotion_accuracy"] = Value(accuracy.value, accuracy.low, accuracy.high, accuracy.n, test.p, BASE)
+            values["emotion_accuracy"] = accuracy.tested(others[BASE]["emotion_accuracy"].p, BASE)
         described[name] = as_dicts(values) | {
             "comparisons": {other: as_dicts(differences) for other, differences in others.items()}
         }

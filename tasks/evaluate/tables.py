@@ -33,7 +33,7 @@ KAD_MATRIX = {
     "low": "interval, lower end",
     "high": "interval, upper end",
     "n": "clips",
-    "reason": "why there is no value",
+    "reason": "why there is no value, or no interval",
     "fad": "Frechet Audio Distance of the same clips",
 }
 CONFUSION = {

@@ -81,13 +81,14 @@ def percent(value: float) -> str:
 
 
 def share_with_interval(measure: Measure) -> str:
-    """`87 % (82 to 91, n = 200)`."""
+    """`87 % (82 to 91, n = 200)`, `87 % (no interval, n = 144 by 4 artists)`."""
     interval = (
-        ""
+        "no interval"
         if measure.low is None or measure.high is None
         else f"{hundredths(measure.low)} to {hundredths(measure.high)}"
     )
     counted = "" if measure.n is None else f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{measure.n}"
+    counted += "" if measure.n_artists is None else f" by {measure.n_artists} artists"
     inside = ", ".join(part for part in (interval, counted) if part)
     return percent(measure.value) + (f" ({inside})" if inside else "")
 

@@ -42,13 +42,15 @@ TABLES: dict[str, tuple[Path, Sequence[str]]] = {
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure with its interval and, where it was tested, against what with which p-value."""
+    """One figure with its interval, the clips and artists it rests on and, where tested, against what with which p."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
     tests: tuple[tuple[str, float], ...] = ()  # (against, p)
+    n_artists: int | None = None
+    reason: str = ""  # why there is no interval
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ def _measure(value: Any) -> Measure | None:
         _number(value.get("high")),
         None if value.get("n") is None else int(value["n"]),
         () if p is None else ((str(value["against"]), float(p)),),
+        None if value.get("n_artists") is None else int(value["n_artists"]),
+        str(value.get("reason", "")),
     )
 
 

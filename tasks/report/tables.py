@@ -90,7 +90,7 @@ def kad_matrices(results: Results) -> list[dict[str, Any]]:
                     "cells": [
                         {
                             "value": cells[real].kad,
-                            "low": cells[real].low,
+                            "low": None if pd.isna(cells[real].low) else cells[real].low,
                             "high": cells[real].high,
                             "depth": round(1 - max(0.0, cells[real].kad) / largest, 3),
                             "marked": real == nearest,
