@@ -96,7 +96,7 @@ TABLES = (
               "experiment": "model", "emotion": "the prompt word", "seed": "seed of the clip", "png": "picture",
               "wav": "sound", "listening": "compressed sound", "sidecar": "JSON", "seconds": "length (s)",
               "sha256": "hash of the WAV"}),
-    Table("reports/metrics.json", "`experiments`: every measure of every model, with `value`, `low`, `high`, `n` clips, "
+    Table("reports/metrics.json", "`experiments`: the measures of every model, with `value`, `low`, `high`, `n` clips, "
           "`n_artists` (behind real clips; null where there are none), `p` and `against` where it was tested, and "
           "`reason` where there is no interval or no value. `judge`: how good the judge is on real music. `floors`: "
           "the same distances for real clips. `settings`: what the figures rest on. "

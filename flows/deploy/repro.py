@@ -131,7 +131,8 @@ def environment() -> dict[str, str]:
 LOCK, PATHS_LOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 FULL_GIB = 0.02
 COLUMNS = {"emotion_accuracy": "accuracy", "emotion_balanced_accuracy": "balanced", "valence_r": "valence r",
-           "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD"}  # fmt: skip
+           "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD",
+           "music_distance": "from real music"}  # fmt: skip
 
 
 def results(path: Path = Path("reports/metrics.json")) -> str:

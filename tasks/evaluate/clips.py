@@ -22,7 +22,7 @@ from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.errors import AudioError, InputError, MeasureError
 from tasks.core.files import seed_from
 from tasks.core.reading import parquet_of
-from tasks.evaluate import features
+from tasks.evaluate import features, musicality
 from tasks.evaluate.embeddings import Embedding
 from tasks.execution.worker import single_threaded
 
@@ -55,10 +55,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class Description:
-    """Features and embedding vector of a clip."""
+    """Features, embedding vector and musicality of a clip."""
 
     features: dict[str, float]
     vector: NDArray[np.float64]
+    music: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -181,16 +182,17 @@ def read_clip(clip: Clip) -> tuple[NDArray[np.float32], int]:
 
 
 def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embedding: Embedding) -> Description:
-    """Features and vector of a waveform.
+    """Features, vector and musicality of a waveform.
 
     Raises:
         AudioError: it cannot be described; the message names the clip.
     """
     try:
         found = features.describe(waveform, sample_rate_hz)
+        music = musicality.measure(waveform, sample_rate_hz, found)
     except AudioError as error:
         raise error.at(key) from error
-    return Description(found, embedding.vector(key, waveform, sample_rate_hz, found))
+    return Description(found, embedding.vector(key, waveform, sample_rate_hz, found), music)
 
 
 def describe_clip(job: tuple[Clip, Embedding]) -> Description:

@@ -169,8 +169,13 @@ def judge_of_training_clips(real: pd.DataFrame, described: RealClips, training: 
 
 
 def feature_table(described: list[Description]) -> pd.DataFrame:
-    """One row of features a clip."""
+    """One row of features per clip."""
     return pd.DataFrame([one.features for one in described])
+
+
+def music_table(described: list[Description]) -> pd.DataFrame:
+    """One row of tasks.evaluate.musicality per clip."""
+    return pd.DataFrame([one.music for one in described])
 
 
 def vector_table(described: list[Description]) -> np.ndarray:
@@ -197,6 +202,7 @@ def real_system(
         Clusters(chosen["artist"].to_numpy(dtype=str), ARTISTS),
         chosen["song_id"].to_numpy(dtype=str),
         table,
+        music_table(described),
         vector_table(described),
         thumbnails[rows],
         judge.predict(table),
@@ -214,6 +220,7 @@ def generated_system(name: str, made: GeneratedClips, judge: Judge) -> System:
         Clusters(keys, CLIPS),
         keys,
         table,
+        music_table(made.found),
         vector_table(made.found),
         made.thumbnails,
         judge.predict(table),

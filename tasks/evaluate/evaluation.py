@@ -257,14 +257,15 @@ def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: In
     described = metrics.with_comparisons(values, found.made, intended, own, how)
     for name, system in found.made.items():
         described[name]["emotions"] = metrics.emotion_metrics(system, matched, matrix[name], asked, n_dimensions, how)
-    floors = {
-        name: references.distances(system, reference, how) for name, system in found.real.items() if name != "codec"
-    }
-    floors |= {"codec": copies(reference.real, found.known, how)[0]}
+    others = {name: system for name, system in found.real.items() if name != metrics.REFERENCE}
+    floors = {name: references.distances(system, reference, how) for name, system in others.items()}
+    floors |= {metrics.REFERENCE: copies(reference.real, found.known, how)[0]}
+    for name, system in found.real.items():
+        floors[name] |= references.music(system, reference, how) | sound(system, how)
     return {
         "judge": of_judge,
         "experiments": described,
-        "floors": {name: metrics.as_dicts(of | sound(found.real[name], how)) for name, of in floors.items()},
+        "floors": {name: metrics.as_dicts(of) for name, of in floors.items()},
         "settings": settings(reference, matched, params, comparable, intended)
         | {"frechet_dimensions_of_each_emotion": n_dimensions, "training_pictures": len(found.known.keys)},
     }

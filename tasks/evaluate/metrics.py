@@ -120,6 +120,7 @@ def experiment_metrics(
         "kld": references.divergence(system, reference.real, comparable, how) if comparable else none,
         "diversity": references.diversity(system, matched, comparable, how) if comparable else none,
         **copied,
+        **references.music(system, reference, how),
         **systems.sound(system, how),
     }
     return found, nearest

@@ -6,8 +6,9 @@ import numpy as np
 
 from tasks.core.errors import MeasureError
 from tasks.evaluate import distances as measures
-from tasks.evaluate.intervals import Array, Inference, LeaveOneOut, Value, ones
-from tasks.evaluate.systems import System
+from tasks.evaluate.intervals import Array, Inference, LeaveOneOut, Value, ones, weighted_mean
+from tasks.evaluate.musicality import MEASURES
+from tasks.evaluate.systems import System, mean_value
 
 
 @dataclass(frozen=True)
@@ -103,3 +104,36 @@ def diversity(system: System, reference: Reference, emotions: list[str], how: In
     observed = spread(system, ones(system.keys)) / spread(real, ones(real.keys))
     replicates = spread(system, without.weights[0]) / spread(real, without.weights[1])
     return how.value(observed[0], replicates, without, len(system.keys), real.n_artists)
+
+
+def music(system: System, reference: Reference, how: Inference) -> dict[str, Value]:
+    """Each measure of musicality (mean over clips), its distance from the reference, and the mean distance.
+
+    Distances are in standard deviations of the real clips: NAME_from_real with its sign (negative: less than real
+    clips have), `music_distance` the mean over the measures without it.
+    """
+    without = LeaveOneOut(system.clusters, reference.real.clusters)
+    counts = (len(system.keys), reference.real.n_artists)
+    found, parts = {}, []
+    for name in MEASURES:
+        sides = [side.music[name].to_numpy(dtype=float) for side in (system, reference.real)]
+        found[name] = mean_value(sides[0], system, how)
+        found[f"{name}_from_real"] = Value.missing(len(system.keys), f"all real clips have the same {name}")
+        if sides[1].std() > 1e-9:
+            observed, replicates = (
+                standardised(*sides, *weights) for weights in ((ones(sides[0]), ones(sides[1])), without.weights)
+            )
+            found[f"{name}_from_real"] = how.value(float(observed[0]), replicates, without, *counts)
+            parts.append((abs(observed[0]), abs(replicates)))
+    if parts:
+        observed, replicates = (np.mean(of, axis=0) for of in zip(*parts, strict=True))
+        found["music_distance"] = how.value(float(observed), replicates, without, *counts)
+    return found
+
+
+def standardised(made: Array, real: Array, made_weights: Array, real_weights: Array) -> Array:
+    """Difference [draws] of two means over the standard deviation of the real side, under weights [draws, clips]."""
+    mean = weighted_mean(real, real_weights)
+    variance = weighted_mean(real**2, real_weights) - mean**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (weighted_mean(made, made_weights) - mean) / np.sqrt(np.maximum(variance, 0))

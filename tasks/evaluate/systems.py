@@ -40,6 +40,7 @@ class System:
     clusters: Clusters
     songs: Words
     features: pd.DataFrame
+    music: pd.DataFrame
     vectors: Array
     thumbnails: Array
     predictions: Predictions
@@ -55,6 +56,7 @@ class System:
             self.clusters.where(chosen),
             self.songs[chosen],
             self.features.iloc[chosen],
+            self.music.iloc[chosen],
             self.vectors[chosen],
             self.thumbnails[chosen],
             Predictions(*(part[chosen] for part in parts)),

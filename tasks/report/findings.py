@@ -13,6 +13,7 @@ from tasks.report.results import BASE, Measure, Results
 
 HEADLINE = "emotion_accuracy"
 SIGNIFICANT = 0.01
+FROM_REAL = "0: as real clips"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ KINDS = {
     "distance_to_training": Kind(
         "Distance to training", None, "to the nearest picture; 1: as songs are apart, 0: copies"
     ),
+    "music_distance": Kind("Distance from real music", False, "mean of the seven below, in standard deviations"),
+    "harmonicity_db_from_real": Kind("Harmonicity", None, f"{FROM_REAL}; how far the strongest pitch stands out"),
+    "notes_per_second_from_real": Kind("Notes per second", None, f"{FROM_REAL}; clear pitches that last"),
+    "pitch_spread_semitones_from_real": Kind("Spread of pitch", None, f"{FROM_REAL}; of those notes"),
+    "onsets_per_second_from_real": Kind("Onsets per second", None, f"{FROM_REAL}; sudden beginnings"),
+    "onset_regularity_from_real": Kind("Regularity of onsets", None, f"{FROM_REAL}; how evenly they repeat"),
+    "spectral_contrast_db_from_real": Kind("Spectral contrast", None, f"{FROM_REAL}; peaks against valleys"),
+    "spectral_flatness_db_from_real": Kind("Spectral flatness", None, f"{FROM_REAL}; noise is flat"),
     "noise_floor_db": Kind("Noise floor (dB)", None, "nearer to the real clips' is better"),
     "spectral_flatness_db": Kind("Spectral flatness (dB)", None, "nearer to the real clips' is better"),
 }

@@ -149,6 +149,7 @@ def test_metrics_have_the_shape_that_others_read(metrics):
     judged = "real_test_accuracy real_test_balanced_accuracy codec_accuracy chance ceiling"
     named = "emotion_accuracy emotion_balanced_accuracy shuffled_accuracy valence_r arousal_r valence_mae arousal_mae"
     named += " accuracy_relative_to_judge fad fad_infinity kad kld diversity copies noise_floor_db spectral_flatness_db"
+    named += " harmonicity_db harmonicity_db_from_real spectral_contrast_db_from_real music_distance"
     measured = [metrics["judge"][name] for name in judged.split()]
     measured += [metrics["experiments"]["ours"][name] for name in named.split()]
     for value in measured:
@@ -319,7 +320,7 @@ def test_a_torch_model_that_answers_no_array_is_refused(tmp_path):
 
 
 def test_vectors_of_several_sizes_are_refused():
-    described = [clips.Description({}, np.zeros(size)) for size in (3, 4)]
+    described = [clips.Description({}, np.zeros(size), {}) for size in (3, 4)]
     with pytest.raises(MeasureError, match=r"several sizes(.|\n)*\[3, 4\]"):
         describe.vector_table(described)
 

@@ -22,7 +22,9 @@ def system(shift: float, kind: str, seed: int, n_each: int = 12) -> System:
     labels = np.array([f"{kind} {number % 6 if kind == ARTISTS else number}" for number in range(len(emotions))])
     predictions = Predictions(emotions, np.full((len(emotions), 4), 0.25), emotions != "", emotions != "")
     features = pd.DataFrame(index=range(len(emotions)))
-    return System("ours", labels, emotions, Clusters(labels, kind), labels, features, vectors, vectors, predictions)
+    return System(
+        "ours", labels, emotions, Clusters(labels, kind), labels, features, features, vectors, vectors, predictions
+    )
 
 
 def reference() -> Reference:
