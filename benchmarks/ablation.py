@@ -9,6 +9,7 @@ ablation.md and metrics.json. `--only NAME` (repeatable), `--clips`, `--steps` a
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -103,7 +104,7 @@ def make(name: str, experiment: ExperimentParams | None, params: Params, clips: 
     return row
 
 
-def kept(name: str, key: str) -> bool:
+def is_cached(name: str, key: str) -> bool:
     """Was this variant finished with these parameters before?"""
     path = WORK / "keys" / f"{slug(name)}.txt"
     return path.is_file() and path.read_text() == key
@@ -119,7 +120,7 @@ def make_all(chosen: dict[str, ExperimentParams], params: Params, clips: int, jo
         running = {
             pool.submit(make, name, one, params, clips): name
             for name, one in wanted.items()
-            if not kept(name, keys[name])
+            if not is_cached(name, keys[name])
         }
         for done in as_completed(running):
             row, name = done.result(), running[done]
@@ -152,7 +153,7 @@ def judge(names: list[str], params: Params) -> dict[str, Any]:
 
 
 def summary(rows: list[dict[str, Any]], metrics: dict[str, Any]) -> pd.DataFrame:
-    """A row a variant: accuracy and distance with intervals, difference from ours with p, costs, and a verdict."""
+    """A row per variant: accuracy and distance with intervals, difference from ours with p, costs, and a conclusion."""
     table = []
     for row in rows:
         own = metrics["experiments"][slug(row["variant"])]
@@ -168,9 +169,9 @@ def summary(rows: list[dict[str, Any]], metrics: dict[str, Any]) -> pd.DataFrame
                 "p": against.get("p", 1.0),
             }
         )
-    frame = pd.DataFrame(table)
+    frame = pd.DataFrame(table).astype({f"kad{end}": float for end in ENDS})
     frame["p"] = holm(frame["p"].tolist())
-    frame["verdict"] = [verdict(row, frame) for _, row in frame.iterrows()]
+    frame["verdict"] = [conclusion(row, frame) for _, row in frame.iterrows()]
     return frame
 
 
@@ -187,7 +188,7 @@ def holm(p: list[float]) -> list[float]:
 ENDS = {"": "value", "_low": "low", "_high": "high"}
 
 
-def verdict(row: Any, frame: pd.DataFrame) -> str:
+def conclusion(row: Any, frame: pd.DataFrame) -> str:
     """In a word what the knob did here, at 5 %: better, worse, or nothing that 2 x n clips can show."""
     ours = frame[frame["variant"] == REFERENCE].iloc[0]
     if row["variant"] in (REFERENCE, "base"):
@@ -196,7 +197,7 @@ def verdict(row: Any, frame: pd.DataFrame) -> str:
         return "undecided"
     if row["p"] < ALPHA:
         return "helps" if row["difference"] > 0 else "harms"
-    if row["kad_high"] < ours["kad_low"]:
+    if row["kad_high"] < ours["kad_low"]:  # NaN where artists are too few for an interval: neither is said
         return "nearer to real music"
     if row["kad_low"] > ours["kad_high"]:
         return "farther from real music"
@@ -205,7 +206,7 @@ def verdict(row: Any, frame: pd.DataFrame) -> str:
 
 
 def learnt(frame: pd.DataFrame) -> bool:
-    """Whether `ours` hears what it is told better than the base it started from; else nothing can be compared."""
+    """Whether `ours` plays what it is asked for better than the base it started from; else nothing can be compared."""
     low, high = (frame.set_index("variant")[key] for key in ("accuracy_low", "accuracy_high"))
     return bool(low[REFERENCE] > high["base"])
 
@@ -219,9 +220,10 @@ PAGE = """# What each knob of the trainer does on the demo
 Made by `{command}`; nothing is written by hand.
 
 Each variant is the experiment `ours` with one thing changed, trained for {steps} steps ({full} in the demo), asked for
-{n} clips ({clips} an emotion), and judged as in `reports/metrics.json`: the share of clips in which the judge hears
-what was asked for, and the distance to real music (KAD, 0 is equal), with 95 % intervals over clips. p is that of a
-permutation test against `ours`, adjusted for the number of variants (Holm). Time is processor time on one thread.
+{n} clips ({clips} an emotion), and judged as in `reports/metrics.json`: the share of clips in which the judge
+recognises what was asked for, and the distance to real music (KAD, 0 is equal), with 95 % intervals. p is
+that of a permutation test against `ours`, adjusted for the number of variants (Holm). Time is processor time on one
+thread.
 
 One training seed each: the intervals say nothing of another seed. With {n} clips a difference below about {least:.2f}
 cannot be seen. {caveat}"Useless here" means: no difference seen, and no cheaper. It says nothing of riffusion-model-v1.
@@ -256,6 +258,8 @@ def markdown(frame: pd.DataFrame) -> str:
     for row in frame.itertuples():
         accuracy = f"{row.accuracy:.2f} [{row.accuracy_low:.2f}, {row.accuracy_high:.2f}]"
         distance = f"{row.kad:.2f} [{row.kad_low:.2f}, {row.kad_high:.2f}]"
+        if math.isnan(row.kad_low):
+            distance = f"{row.kad:.2f}, no interval"
         cells = [
             accuracy,
             f"{row.difference:+.2f}",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tasks.core.errors import InputError
 from tasks.core.storage import replacing
-from tasks.report.findings import best_arm
+from tasks.report.findings import best_system
 from tasks.report.media import REAL, Clip, collect
 from tasks.report.results import BASE, load
 
@@ -31,7 +31,7 @@ def draw(root: Path, target: Path) -> None:
     from matplotlib import pyplot
 
     found = load(root)
-    best = best_arm(found)
+    best = best_system(found)
     if best is None:
         raise InputError("no experiment was judged yet", where=root, todo="emoriff repro")
     titles = {REAL: "real music", BASE: "base model", best: f"our experiment “{best}”" if best == "ours" else best}

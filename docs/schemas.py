@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tasks.core import layout
+from tasks.evaluate import tables as evaluate
 from tasks.generate import manifest
 from tasks.spectrogram import render
 from tasks.trainer import trackers
+
+CLASSES = ("calm", "energetic", "happy", "sad", "tense")  # of the demo
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,6 @@ DATASET = {
     "provenance": "dynamic: per-second annotations moved the label; song: the song's own",
     "max_value": "mel value that pixel 0 stands for; needed for the way back",
     "loudness_lufs": "loudness of the audio behind the picture (LUFS)",
-}
-POSTERIORS = {
-    f"posterior_{name}": f"judge's probability of {name}, 0..1"
-    for name in ("calm", "energetic", "happy", "sad", "tense")
 }
 SONGS = {
     "song_id": "the song",
@@ -103,26 +103,20 @@ TABLES = (
           "compressed file for listening, and a JSON that says how it was made.", meanings(
               manifest.COLUMNS, "model", "the prompt word", "seed of the clip", "picture", "sound", "compressed sound",
               "JSON", "length (s)", "hash of the WAV")),
-    Table("reports/metrics.json", "`experiments`: every measure of every model, with `value`, `low`, `high`, `n` and, "
-          "where there is a test, `p` and `against`. `judge`: how good the judge is on real music. `floors`: the same "
-          "distances for real clips. `settings`: what the figures rest on. "
+    Table("reports/metrics.json", "`experiments`: the measures of every model, with `value`, `low`, `high`, `n` clips, "
+          "`n_artists` (behind real clips; null where there are none), `p` and `against` where it was tested, and "
+          "`reason` where there is no interval or no value. `judge`: how good the judge is on real music. `floors`: "
+          "the same distances for real clips. `settings`: what the figures rest on. "
           "The measures are explained in [explanation](../explanation.md).", {}),
-    Table("reports/predictions.parquet", "One row a generated clip, as the judge hears it. There is a posterior column "
-          "for each class.", {
-              "experiment": "model", "emotion": "asked for", "seed": "seed of the clip", "predicted": "heard",
-              **AXES, **POSTERIORS, "nearest": "nearest training clip",
-              "nearest_ratio": "distance to it over the training pictures' median distance to another song"}),
-    Table("reports/real_clips.parquet", "One row a held-out real clip, on which the judge was tested.", {
-        "song_id": "the song", "segment": "window", "place": "0: at the start of the window, 1: at its end",
-        "start_seconds": "start in the song (s)", **AXES, "emotion": "annotated class", **PLACE,
-        "artist": "artist; `song ID`: unknown",
-        "predicted": "heard", **POSTERIORS, "predicted_valence": "heard, 0..1", "predicted_arousal": "heard, 0..1"}),
-    Table("reports/kad_matrix.csv", "Kernel Audio Distance of generated against real clips, class by class.", {
-        "experiment": "model", "generated": "emotion asked for", "real": "emotion of the real clips",
-        "kad": "distance", "low": "interval, lower end", "high": "interval, upper end", "n": "clips",
-        "reason": "why there is no value", "fad": "Frechet Audio Distance of the same clips"}),
-    Table("reports/confusion.csv", "Classes asked for or annotated against classes heard.", {
-        "arm": "model, or which real clips", "true": "asked for or annotated", "predicted": "heard", "n": "clips"}),
+    Table(layout.PREDICTIONS.as_posix(), "One row per generated clip, with what the judge says of it. There is a "
+          "posterior column for each class.",
+          evaluate.with_posteriors(evaluate.PREDICTIONS, CLASSES, after="arousal")),
+    Table(layout.REAL_CLIPS.as_posix(), "One row per held-out real clip, on which the judge was tested.",
+          evaluate.with_posteriors(evaluate.REAL_CLIPS, CLASSES, after="predicted")),
+    Table(layout.KAD_MATRIX.as_posix(), "Kernel Audio Distance of generated against real clips, class by class.",
+          evaluate.KAD_MATRIX),
+    Table(layout.CONFUSION.as_posix(), "Classes asked for or annotated against classes predicted.",
+          evaluate.CONFUSION),
     Table("reports/timings.json", "Seconds a stage, machine and versions. Not a DVC output: it differs from run to "
           "run.", {}),
 )  # fmt: skip

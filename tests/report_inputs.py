@@ -19,7 +19,7 @@ CENTRES = {
     "sad": (0.25, 0.28),
     "calm": (0.7, 0.25),
 }
-WITH_CLIPS = ("base", "ours")  # the other arms have figures only
+WITH_CLIPS = ("base", "ours")  # the other systems have figures only
 ACCURACY = {"base": 0.22, "exp1": 0.19, "exp2": 0.24, "exp3": 0.21, "ours": 0.88}
 RATE = 44100
 
@@ -27,12 +27,12 @@ RATE = 44100
 def build(root: Path, n_seeds: int = 3, size: int = 512) -> Path:
     """Everything that the page reads, below `root`."""
     random = np.random.default_rng(1)
-    for arm in WITH_CLIPS:
-        _clips(root, arm, n_seeds, size, random)
+    for system in WITH_CLIPS:
+        _clips(root, system, n_seeds, size, random)
     _labels(root, random)
     _measures(root, n_seeds, random)
-    for arm in list(ACCURACY)[1:]:
-        _training(root, arm, random)
+    for system in list(ACCURACY)[1:]:
+        _training(root, system, random)
     _songs(root, random)
     return root
 
@@ -51,8 +51,8 @@ def tone(emotion: str, seconds: float) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * pitch * time) * (0.5 + 0.5 * np.sin(2 * np.pi * 2 * time))).astype(np.float32)
 
 
-def _clips(root: Path, arm: str, n_seeds: int, size: int, random: np.random.Generator) -> None:
-    folder, rows = root / "data/generated" / arm, []
+def _clips(root: Path, system: str, n_seeds: int, size: int, random: np.random.Generator) -> None:
+    folder, rows = root / "data/generated" / system, []
     folder.mkdir(parents=True)
     for emotion in EMOTIONS:
         for seed in range(n_seeds):
@@ -62,9 +62,9 @@ def _clips(root: Path, arm: str, n_seeds: int, size: int, random: np.random.Gene
             save(SpectrogramImage(pixels, 1e6, -14.0, RIFFUSION, 512), folder / f"{name}.png")
             soundfile.write(folder / f"{name}.ogg", tone(emotion, 5.12), RATE, format="OGG", subtype="VORBIS")
             soundfile.write(folder / f"{name}.wav", tone(emotion, 5.12), RATE)
-            rows.append({"experiment": arm, "emotion": emotion, "seed": seed, "png": f"{name}.png"})
+            rows.append({"experiment": system, "emotion": emotion, "seed": seed, "png": f"{name}.png"})
             rows[-1] |= {"wav": f"{name}.wav", "listening": f"{name}.ogg", "seconds": 5.12}
-    table(root, f"data/generated/{arm}/manifest.parquet", rows)
+    table(root, f"data/generated/{system}/manifest.parquet", rows)
 
 
 def _labels(root: Path, random: np.random.Generator) -> None:
@@ -100,61 +100,61 @@ def _labels(root: Path, random: np.random.Generator) -> None:
 
 def _measures(root: Path, n_seeds: int, random: np.random.Generator) -> None:
     predictions, kad, confusion = [], [], []
-    for arm, accuracy in ACCURACY.items():
+    for system, accuracy in ACCURACY.items():
         for emotion in EMOTIONS:
             for seed in range(40):
-                predictions.append(_judged(arm, emotion, seed, accuracy, random))
+                predictions.append(_judged(system, emotion, seed, accuracy, random))
             for real in EMOTIONS:
-                distance = (0.4 if real == emotion else 3.0) if arm == "ours" else random.uniform(2, 5)
-                kad.append({"experiment": arm, "generated": emotion, "real": real, "kad": distance})
-                kad[-1] |= {"low": distance * 0.8, "high": distance * 1.25}
+                distance = (0.4 if real == emotion else 3.0) if system == "ours" else random.uniform(2, 5)
+                kad.append({"experiment": system, "generated": emotion, "real": real, "kad": distance})
+                kad[-1] |= {"low": distance * 0.8, "high": distance * 1.25, "n": 40, "reason": "", "fad": 2 * distance}
     frame = table(root, "reports/predictions.parquet", predictions)
     table(root, "reports/kad_matrix.csv", kad)
-    for (arm, true, predicted), part in frame.groupby(["experiment", "emotion", "predicted"]):
-        confusion.append({"arm": arm, "true": true, "predicted": predicted, "n": len(part)})
+    for (system, true, predicted), part in frame.groupby(["experiment", "emotion", "predicted"]):
+        confusion.append({"arm": system, "true": true, "predicted": predicted, "n": len(part)})
     confusion += [{"arm": "real", "true": emotion, "predicted": emotion, "n": 20} for emotion in EMOTIONS]
     table(root, "reports/confusion.csv", confusion)
     (root / "reports/metrics.json").write_text(json.dumps(_metrics(frame)))
 
 
-def _judged(arm: str, emotion: str, seed: int, accuracy: float, random: np.random.Generator) -> dict:
+def _judged(system: str, emotion: str, seed: int, accuracy: float, random: np.random.Generator) -> dict:
     heard = emotion if random.random() < accuracy else EMOTIONS[random.integers(5)]
     valence, arousal = np.clip(random.normal(CENTRES[heard], 0.08), 0, 1)
-    row = {"experiment": arm, "emotion": emotion, "seed": seed, "predicted": heard}
-    return row | {"valence": valence, "arousal": arousal}
+    row = {"experiment": system, "emotion": emotion, "seed": seed, "predicted": heard}
+    return row | {"valence": valence, "arousal": arousal, "nearest": "00002_000_0", "nearest_ratio": 1.0}
 
 
 def _metrics(predictions: pd.DataFrame) -> dict:
     experiments = {}
-    for arm, part in predictions.groupby("experiment"):
+    for system, part in predictions.groupby("experiment"):
         share = float((part.predicted == part.emotion).mean())
         measures = {
             "emotion_accuracy": {"value": share, "low": share - 0.05, "high": share + 0.05, "n": len(part)},
             "kad": {"value": 3 * (1 - share), "low": 2.5 * (1 - share), "high": 3.6 * (1 - share), "n": len(part)},
             "noise_floor_db": {"value": -60 - 10 * share, "low": -72.0, "high": -58.0, "n": len(part)},
         }
-        if arm != "base":
-            measures["emotion_accuracy"] |= {"p": 0.0005 if arm == "ours" else 0.4, "against": "base"}
+        if system != "base":
+            measures["emotion_accuracy"] |= {"p": 0.0005 if system == "ours" else 0.4, "against": "base"}
         missing = {"value": None, "low": None, "high": None, "n": 200, "reason": "no emotion has enough held-out clips"}
         parts = {"happy": {"accuracy": measures["kad"], "nearest_real": "happy"}}
-        others = {other: {"emotion_accuracy": measures["emotion_accuracy"]} for other in ("base",) if other != arm}
-        experiments[arm] = measures | {"kld": missing, "emotions": parts, "comparisons": others}
+        others = {other: {"emotion_accuracy": measures["emotion_accuracy"]} for other in ("base",) if other != system}
+        experiments[system] = measures | {"kld": missing, "emotions": parts, "comparisons": others}
     real = {"value": 0.93, "low": 0.89, "high": 0.96, "n": 180}
     judge = {"real_test_accuracy": real, "codec_accuracy": real, "chance": real | {"value": 0.2}, "chosen": "linear"}
     floors = {"original": {"kad": real}, "codec": {}}
     return {"judge": judge, "experiments": experiments, "floors": floors, "settings": {"confidence": 0.95}}
 
 
-def _training(root: Path, arm: str, random: np.random.Generator) -> None:
+def _training(root: Path, system: str, random: np.random.Generator) -> None:
     steps = np.arange(1, 301)
     raw = 0.3 + 0.4 * np.exp(-steps / 60) + random.normal(0, 0.08, 300)
     fixed = np.where(steps % 25 == 0, 0.31 + 0.38 * np.exp(-steps / 60), np.nan)
     columns = {"step": steps, "loss": raw, "learning_rate": 5e-4, "validation_loss": fixed}
-    folder, model = root / "reports/train" / arm, root / "models" / arm
+    folder, model = root / "reports/train" / system, root / "models" / system
     folder.mkdir(parents=True)
     pd.DataFrame(columns).to_csv(folder / "loss.csv", index=False)
     model.mkdir(parents=True)
-    experiment = experiment_of(load(PROFILES / "demo.yaml").train, arm)
+    experiment = experiment_of(load(PROFILES / "demo.yaml").train, system)
     figures = {"steps": 300, "pictures_seen": 301 * experiment.batch, "learnt_parameters": 12345, "notes": []}
     facts = {"seed": 1, "parameters": experiment.model_dump(), "figures": figures}
     (model / "emoriff.json").write_text(json.dumps(facts))
@@ -178,7 +178,8 @@ def _songs(root: Path, random: np.random.Generator) -> None:
                 "emotion": emotion,
                 "valence": valence,
             }
-            clips.append(row | {"arousal": arousal, "predicted": emotion, "split": "test"})
+            clips.append(row | {"arousal": arousal, "predicted": emotion, "split": "test", "artist": f"artist {index}"})
+            clips[-1] |= {"predicted_valence": valence, "predicted_arousal": arousal}
     broken = {"song_id": 99, "source_file": "99.mp3", "status": "rejected", "reason": "truncated: no audio frame"}
     table(root, "data/wav/manifest.parquet", [*manifest, broken | {"flags": "", "duration_seconds": 0.0}])
     table(root, "reports/real_clips.parquet", clips)

@@ -18,7 +18,7 @@ TINY: dict[str, Any] = {
     "base": {"demo": {"vae_steps": 4, "training": {"steps": 3, "resolution": 32, "batch": 4}}},
     "train": {"defaults": {"resolution": 32, "validation": {"every_steps": 2}, "checkpoints": {"every_steps": 2}}},
     "generate": {"clips_per_prompt": 4, "steps": 2, "batch": 4, "decode": {"iterations": 1}},
-    "evaluate": {"n_bootstrap": 20, "n_permutations": 20, "min_clips": 2, "pca_dimensions": 2},
+    "evaluate": {"n_permutations": 20, "min_clips": 2, "pca_dimensions": 2},
     "compute": {"buckets": 4},
 }  # fmt: skip
 EXPERIMENTS = ("exp1", "ours")

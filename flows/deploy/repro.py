@@ -140,7 +140,8 @@ def environment() -> dict[str, str]:
 LOCK, PATHS_LOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
 FULL_GIB = 0.02
 COLUMNS = {"emotion_accuracy": "accuracy", "emotion_balanced_accuracy": "balanced", "valence_r": "valence r",
-           "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD"}  # fmt: skip
+           "arousal_r": "arousal r", "kad": "KAD", "fad": "FAD",
+           "music_distance": "from real music"}  # fmt: skip
 
 
 def results(path: Path = METRICS) -> str:
@@ -171,5 +172,5 @@ def cell(measure: Any) -> str:
     if not measure or measure.get("value") is None:
         return "-"
     if measure.get("low") is None:
-        return f"{measure['value']:.2f}"
+        return f"{measure['value']:.2f} [no interval]"
     return f"{measure['value']:.2f} [{measure['low']:.2f}, {measure['high']:.2f}]"

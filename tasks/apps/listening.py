@@ -18,6 +18,7 @@ from tasks.apps.listening_plan import REPETITIONS, pairs
 from tasks.core.csv_tables import safe_table
 from tasks.core.errors import MeasureError, ParameterError
 from tasks.core.files import digest, write_json, write_text
+from tasks.core.layout import GENERATED, WAV, generated
 from tasks.core.storage import replacing
 from tasks.report.media import DEFAULT_SECONDS, REAL
 from tasks.report.results import Results, load
@@ -32,7 +33,7 @@ README = """A blind listening test.
 
 1. Give the folder test/ to each listener (a link, a stick, a mail); they open test/index.html in a browser.
 2. They send back the CSV file that the page saves. Put it into answers/.
-3. emoriff listening-test --read FOLDER (this one) tells wins, means with intervals, and how far listeners agree.
+3. emoriff listening-test --read FOLDER (this one) reports wins, means with intervals, and how far listeners agree.
 
 Do not give key.csv to listeners: it says who made which clip.
 """
@@ -43,7 +44,7 @@ class Sound:
     """One clip of the test: `code` is all that a listener sees of it."""
 
     code: str
-    arm: str
+    system: str
     emotion: str
     index: int
     source: Path
@@ -54,11 +55,11 @@ class Sound:
 def make(root: Path, folder: Path, seed: int) -> Path:
     """`folder` with test/index.html, test/media, key.csv, answers/ and README.txt; gives the page's path.
 
-    Arms are the held-out real clips and every experiment with clips; the same `seed` and clips give equal bytes.
+    Systems are the held-out real clips and every experiment with clips; the same `seed` and clips give equal bytes.
 
     Raises:
         ParameterError: the folder exists and is not empty.
-        MeasureError: fewer than two arms have clips of every emotion.
+        MeasureError: fewer than two systems have clips of every emotion.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ParameterError("the folder is not empty", where=folder, todo="name a new folder for a new test")
@@ -79,25 +80,30 @@ def make(root: Path, folder: Path, seed: int) -> Path:
 
 
 def choose_sounds(results: Results, seed: int) -> list[Sound]:
-    """REPETITIONS clips of every arm and emotion, the first ones; arms that lack some are left out, with a warning.
+    """The first REPETITIONS clips of every system and emotion; a system that lacks some is left out, with a warning.
 
     Raises:
-        MeasureError: fewer than two arms remain.
+        MeasureError: fewer than two systems remain.
     """
-    arms = {REAL: list(_real(results, seed)), **{name: list(_generated(results, name, seed)) for name in results.clips}}
-    emotions = [name for name in results.emotions if any(s.emotion == name for sounds in arms.values() for s in sounds)]
+    systems = {
+        REAL: list(_real(results, seed)),
+        **{name: list(_generated(results, name, seed)) for name in results.clips},
+    }
+    emotions = [
+        name for name in results.emotions if any(s.emotion == name for sounds in systems.values() for s in sounds)
+    ]
     wanted = REPETITIONS * len(emotions)
-    whole = {name: sounds for name, sounds in arms.items() if sounds and len(sounds) == wanted}
+    whole = {name: sounds for name, sounds in systems.items() if sounds and len(sounds) == wanted}
     if len(whole) < 2:
         raise MeasureError(
             "too few clips for a listening test",
-            where=results.root / "data/generated",
-            expected=f"at least two arms with {REPETITIONS} clips of each emotion ({', '.join(emotions) or 'none'})",
-            got=", ".join(f"{name}: {len(sounds)} clips" for name, sounds in arms.items()),
+            where=results.root / GENERATED,
+            expected=f"at least two systems with {REPETITIONS} clips of each emotion ({', '.join(emotions) or 'none'})",
+            got=", ".join(f"{name}: {len(sounds)} clips" for name, sounds in systems.items()),
             todo="run the generate stage of at least two experiments (`emoriff repro`)",
         )
-    for name in sorted(set(arms) - set(whole)):
-        log.warning("%s is left out of the test: it has %d of %d clips", name, len(arms[name]), wanted)
+    for name in sorted(set(systems) - set(whole)):
+        log.warning("%s is left out of the test: it has %d of %d clips", name, len(systems[name]), wanted)
     return [sound for sounds in whole.values() for sound in sounds]
 
 
@@ -105,22 +111,22 @@ def _code(seed: int, *parts: object) -> str:
     return digest(["listening", seed, *map(str, parts)])[:10]
 
 
-def _generated(results: Results, arm: str, seed: int) -> Iterator[Sound]:
-    table = results.clips[arm].sort_values(["emotion", "seed"])
+def _generated(results: Results, system: str, seed: int) -> Iterator[Sound]:
+    table = results.clips[system].sort_values(["emotion", "seed"])
     for emotion, clips in table.groupby("emotion"):
         for index, row in enumerate(clips.head(REPETITIONS).itertuples()):
-            source = results.root / "data/generated" / arm / str(row.wav)
-            yield Sound(_code(seed, arm, emotion, index), arm, str(emotion), index, source, 0.0, None)
+            source = results.root / generated(system) / str(row.wav)
+            yield Sound(_code(seed, system, emotion, index), system, str(emotion), index, source, 0.0, None)
 
 
 def _real(results: Results, seed: int) -> Iterator[Sound]:
-    """Held-out clips, one a song, as long as the generated ones."""
+    """Held-out clips, one per song, as long as the generated ones."""
     held_out = results.real_clips[results.real_clips.split == "test"].sort_values(["song_id", "start_seconds"])
     lengths = [float(clips.seconds.min()) for clips in results.clips.values() if "seconds" in clips]
     seconds = min(lengths, default=DEFAULT_SECONDS)
     for emotion, clips in held_out.drop_duplicates(["emotion", "song_id"]).groupby("emotion"):
         for index, row in enumerate(clips.head(REPETITIONS).itertuples()):
-            source = results.root / "data/wav" / f"{row.song_id}.wav"
+            source = results.root / WAV / f"{row.song_id}.wav"
             code = _code(seed, REAL, emotion, index)
             yield Sound(code, REAL, str(emotion), index, source, float(row.start_seconds), seconds)
 
@@ -145,8 +151,8 @@ def _write_sound(sound: Sound, target: Path) -> None:
 
 def plan_of(sounds: list[Sound], seed: int) -> dict[str, Any]:
     """What the page asks: pairs and ratings in a drawn order, by codes; `test` names this plan."""
-    code = {(sound.arm, sound.emotion, sound.index): sound.code for sound in sounds}
-    arms = list(dict.fromkeys(sound.arm for sound in sounds))
+    code = {(sound.system, sound.emotion, sound.index): sound.code for sound in sounds}
+    systems = list(dict.fromkeys(sound.system for sound in sounds))
     emotions = list(dict.fromkeys(sound.emotion for sound in sounds))
     asked = [
         {
@@ -154,7 +160,7 @@ def plan_of(sounds: list[Sound], seed: int) -> dict[str, Any]:
             "left": code[pair.left, pair.emotion, pair.repetition],
             "right": code[pair.right, pair.emotion, pair.repetition],
         }
-        for pair in pairs(arms, emotions)
+        for pair in pairs(systems, emotions)
     ]
     rated = [{"clip": sound.code} for sound in sounds if sound.index == 0]
     order = np.random.default_rng(int(digest(["order", seed])[:8], 16))
@@ -170,7 +176,7 @@ def _write_key(target: Path, sounds: list[Sound], root: Path) -> None:
     rows = [
         {
             "clip": sound.code,
-            "arm": sound.arm,
+            "arm": sound.system,
             "emotion": sound.emotion,
             "source": sound.source.relative_to(root).as_posix(),
             "start_seconds": sound.start_seconds,

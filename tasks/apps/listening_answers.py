@@ -1,10 +1,10 @@
 """What listeners said: answers (CSV) + key -> **wins, means, agreement**.
 
-Intervals are bootstrap percentiles over listeners, because one person's answers resemble each other; with fewer
+Intervals are over listeners (tasks.evaluate.intervals), because one person's answers resemble each other; with fewer
 than MIN_LISTENERS they are over single answers, and the text says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,40 +12,25 @@ import numpy as np
 import pandas as pd
 
 from tasks.core.errors import InputError
-from tasks.core.files import seed_from
 from tasks.core.reading import json_of
+from tasks.evaluate.intervals import Clusters, Inference, LeaveOneOut, Value, weighted_mean
 
 COLUMNS = ("test", "listener", "order", "kind", "emotion", "clip", "other", "scale", "answer", "seconds")
 SCALES = ("valence", "arousal", "quality")  # each 1 to 9
 PAIR, RATING = "pair", "rating"
 MIN_LISTENERS = 5
-N_DRAWS = 2000
-LEVELS = (2.5, 97.5)
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its interval over n answers."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-    def __str__(self) -> str:
-        """`0.62 (0.51 to 0.72, n = 40)`."""
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f}, n = {self.n})"
+INFERENCE = Inference(confidence=0.95, n_permutations=0, seed=0)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The test's result; tables are keyed by arm, then by what was compared or rated."""
+    """The test's result; tables are keyed by system, then by what was compared or rated."""
 
     n_listeners: int
     over_listeners: bool
-    wins: dict[str, Mean]
-    duels: dict[tuple[str, str], Mean]  # share of the first arm's wins over the second
-    ratings: dict[str, dict[str, Mean]]
+    wins: dict[str, Value]
+    pairwise: dict[tuple[str, str], Value]  # share of the first system's wins over the second
+    ratings: dict[str, dict[str, Value]]
     agreement: dict[str, float]
 
 
@@ -59,7 +44,7 @@ def read_answers(folder: Path) -> str:
 
 
 def read(folder: Path) -> pd.DataFrame:
-    """All answers with the arms they are about: columns of COLUMNS, `arm`, and for pairs `other_arm`.
+    """All answers with the systems they are about: columns of COLUMNS, `system`, and for pairs `other_system`.
 
     A file given twice counts once; of two answers of one listener to one question the later file's counts.
     """
@@ -76,8 +61,8 @@ def read(folder: Path) -> pd.DataFrame:
     clips = [frozenset(pair) for pair in zip(table["clip"], table.other, strict=True)]  # whichever is on the left
     again = table[["listener", "kind", "scale"]].assign(clips=clips).duplicated(keep="last")
     table = table[~again].reset_index(drop=True)
-    arms = key["arm"]
-    return table.assign(arm=table["clip"].map(arms), other_arm=table.other.map(arms))
+    systems = key["arm"]
+    return table.assign(system=table["clip"].map(systems), other_system=table.other.map(systems))
 
 
 def _test_of(folder: Path) -> str:
@@ -92,7 +77,7 @@ def _test_of(folder: Path) -> str:
 
 
 def _key_of(folder: Path) -> pd.DataFrame:
-    """The arm of each clip.
+    """The system of each clip.
 
     Raises:
         InputError: no such file, other columns, or a clip twice.
@@ -101,7 +86,7 @@ def _key_of(folder: Path) -> pd.DataFrame:
     key = _table(file)
     if not {"clip", "arm"} <= set(key.columns) or not key["clip"].is_unique:
         got = f"the columns {', '.join(key.columns)}"
-        raise InputError("not the key of this test", where=file, expected="a row for each clip, with its arm", got=got)
+        raise InputError("not the key of this test", where=file, expected="a row per clip, with its system", got=got)
     return key.set_index("clip")
 
 
@@ -135,9 +120,9 @@ def _check_values(table: pd.DataFrame, file: Path) -> None:
     rated = table[table.kind == RATING]
     wrong = [answer for answer in rated.answer if answer not in set("123456789")]
     wrong += [row.scale for row in rated.itertuples() if row.scale not in SCALES or row.other or not row.clip]
-    duels = table[table.kind == PAIR]
-    wrong += [row.answer for row in duels.itertuples() if row.answer not in (row.clip, row.other)]
-    wrong += [row.scale for row in duels.itertuples() if row.scale or not row.clip or not row.other]
+    compared = table[table.kind == PAIR]
+    wrong += [row.answer for row in compared.itertuples() if row.answer not in (row.clip, row.other)]
+    wrong += [row.scale for row in compared.itertuples() if row.scale or not row.clip or not row.other]
     wrong += sorted(set(table.kind) - {PAIR, RATING})
     if wrong:
         expected = "1 to 9 for ratings, one of the two clips for pairs"
@@ -145,40 +130,48 @@ def _check_values(table: pd.DataFrame, file: Path) -> None:
 
 
 def summarise(answers: pd.DataFrame) -> Summary:
-    """Wins, duels, mean ratings and agreement of `read`'s table."""
+    """Wins, pairwise comparisons, mean ratings and agreement of `read`'s table."""
     n_listeners = answers.listener.nunique()
     over_listeners = n_listeners >= MIN_LISTENERS
-    duels, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
-    first = _sides(duels)
+    compared, rated = answers[answers.kind == PAIR], answers[answers.kind == RATING]
+    first = _sides(compared)
 
-    def mean_of(values: pd.Series, listeners: pd.Series, *purpose: str) -> Mean:
-        return bootstrap(values, listeners if over_listeners else range(len(values)), *purpose)
+    def units_of(part: pd.DataFrame) -> LeaveOneOut:
+        labels = part.listener if over_listeners else pd.Series(range(len(part)))
+        return LeaveOneOut(Clusters(labels.to_numpy(dtype=str), "listeners" if over_listeners else "answers"))
+
+    def wins_of(part: pd.DataFrame) -> Value:
+        return _mean(part.won, units_of(part), INFERENCE.share)
+
+    def rating_of(part: pd.DataFrame) -> Value:
+        return _mean(part.answer.astype(float), units_of(part), INFERENCE.value)
 
     return Summary(
         n_listeners,
         over_listeners,
-        {arm: mean_of(part.won, part.listener, "wins", arm) for arm, part in first.groupby("arm")},
+        {system: wins_of(part) for system, part in first.groupby("system")},
         {
-            (str(arm), str(other)): mean_of(part.won, part.listener, "duel", str(arm), str(other))
-            for (arm, other), part in first.groupby(["arm", "other_arm"])
-            if str(arm) < str(other)
+            (str(system), str(other)): wins_of(part)
+            for (system, other), part in first.groupby(["system", "other_system"])
+            if str(system) < str(other)
         },
         {
-            str(arm): {
-                str(scale): mean_of(values.answer.astype(float), values.listener, str(arm), str(scale))
-                for scale, values in part.groupby("scale")
-            }
-            for arm, part in rated.groupby("arm")
+            str(system): {str(scale): rating_of(values) for scale, values in part.groupby("scale")}
+            for system, part in rated.groupby("system")
         },
         {scale: krippendorff_alpha(_matrix(rated[rated.scale == scale])) for scale in SCALES},
     )
 
 
-def _sides(duels: pd.DataFrame) -> pd.DataFrame:
-    """Each duel seen from both arms: arm, other_arm, listener, won (1 or 0)."""
-    won = (duels.answer == duels["clip"]).astype(float)
-    one = pd.DataFrame({"arm": duels.arm, "other_arm": duels.other_arm, "listener": duels.listener, "won": won})
-    return pd.concat([one, one.assign(arm=one.other_arm, other_arm=one.arm, won=1 - one.won)], ignore_index=True)
+def _sides(compared: pd.DataFrame) -> pd.DataFrame:
+    """Each comparison seen from both systems: system, other_system, listener, won (1 or 0)."""
+    won = (compared.answer == compared["clip"]).astype(float)
+    one = pd.DataFrame(
+        {"system": compared.system, "other_system": compared.other_system, "listener": compared.listener, "won": won}
+    )
+    return pd.concat(
+        [one, one.assign(system=one.other_system, other_system=one.system, won=1 - one.won)], ignore_index=True
+    )
 
 
 def _matrix(rated: pd.DataFrame) -> np.ndarray:
@@ -190,17 +183,9 @@ def _matrix(rated: pd.DataFrame) -> np.ndarray:
     )
 
 
-def bootstrap(values: Iterable[float], clusters: Iterable[object], *purpose: str) -> Mean:
-    """Mean with its 95 % interval; whole clusters are drawn with replacement, seeded by `purpose`."""
-    table = (
-        pd.DataFrame({"value": list(values), "cluster": list(clusters)}).groupby("cluster").value.agg(["sum", "count"])
-    )
-    generator = np.random.default_rng(seed_from(0, "listening", *purpose))
-    weights = generator.multinomial(len(table), np.full(len(table), 1 / len(table)), size=N_DRAWS)
-    means = (weights @ table["sum"].to_numpy()) / (weights @ table["count"].to_numpy())
-    low, high = np.percentile(means, LEVELS)
-    n_values = int(table["count"].sum())
-    return Mean(float(table["sum"].sum() / n_values), float(low), float(high), n_values)
+def _mean(values: pd.Series, units: LeaveOneOut, interval: Callable[..., Value]) -> Value:
+    answers = values.to_numpy(dtype=float)
+    return interval(answers.mean(), weighted_mean(answers, units.weights[0]), units, len(answers))
 
 
 def krippendorff_alpha(ratings: np.ndarray) -> float:
@@ -222,21 +207,31 @@ def _squares(values: np.ndarray) -> float:
     return float(2 * len(values) * ((values - values.mean()) ** 2).sum())
 
 
+def shown(mean: Value) -> str:
+    """`0.62 (0.51 to 0.72, n = 40)`, or why there is no interval."""
+    interval = mean.reason if mean.low is None else f"{mean.low:.2f} to {mean.high:.2f}"
+    return f"{mean.value:.2f} ({interval}, n = {mean.n})"
+
+
 def as_text(summary: Summary) -> str:
     """The summary for a terminal."""
     basis = "listeners" if summary.over_listeners else f"answers (fewer than {MIN_LISTENERS} listeners: too narrow)"
     lines = [f"{summary.n_listeners} listener(s); 95 % intervals over {basis}", ""]
     lines += ["Preferred as the better match of the emotion (share of its pairs)"]
-    lines += [f"  {arm:<12} {summary.wins[arm]}" for arm in _best_first(summary.wins)]
+    lines += [f"  {system:<12} {shown(summary.wins[system])}" for system in _best_first(summary.wins)]
     lines += ["", "Pair by pair (share won by the first)"]
-    lines += [f"  {f'{arm} : {other}':<18} {mean}" for (arm, other), mean in sorted(summary.duels.items())]
+    lines += [
+        f"  {f'{system} : {other}':<18} {shown(mean)}" for (system, other), mean in sorted(summary.pairwise.items())
+    ]
     for scale in SCALES:
         lines += ["", f"{scale.capitalize()} (1 to 9)"]
-        lines += [f"  {arm:<12} {found[scale]}" for arm, found in sorted(summary.ratings.items()) if scale in found]
+        lines += [
+            f"  {system:<12} {found[scale]}" for system, found in sorted(summary.ratings.items()) if scale in found
+        ]
     lines += ["", "Agreement of listeners (Krippendorff's alpha, interval data; 1 full, 0 chance)"]
     lines += [f"  {scale:<12} {alpha:.2f}" for scale, alpha in summary.agreement.items()]
     return "\n".join(lines)
 
 
-def _best_first(wins: dict[str, Mean]) -> list[str]:
-    return sorted(wins, key=lambda arm: (-wins[arm].value, arm))
+def _best_first(wins: dict[str, Value]) -> list[str]:
+    return sorted(wins, key=lambda system: (-wins[system].number, system))

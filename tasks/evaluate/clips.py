@@ -1,8 +1,8 @@
-"""Clips as the judge hears them: wav + segments + labels, or generated wav -> **clips** -> features, vectors.
+"""Clips as the judge sees them: wav + segments + labels, or generated wav -> **clips** -> features, vectors.
 
-Real clips are as long as generated ones, and some of them also take generated audio's way: picture,
-dataset.resolution and back (`codec`), and through the VAE besides (`codec_vae`). So what the way back does to
-any music is not mistaken for what the diffusion model did.
+Real clips are as long as generated ones, and some of them also go through what generated audio goes through: picture,
+dataset.resolution and back (`codec`), and the VAE besides (`codec_vae`). So what decoding does to any music is not
+mistaken for what the diffusion model did.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.errors import AudioError, InputError, MeasureError
 from tasks.core.files import seed_from
 from tasks.core.reading import parquet_of
-from tasks.evaluate import features
+from tasks.evaluate import features, musicality
 from tasks.evaluate.embeddings import Embedding
 from tasks.execution.worker import single_threaded
 
@@ -35,7 +35,7 @@ Map = Callable[[Callable[[Any], Any], list[Any], str], list[Any]]
 
 @dataclass(frozen=True)
 class Codec:
-    """The way of generated audio: how pictures are made, how small the model sees them, how they come back."""
+    """What generated audio goes through: how pictures are made, how small the model sees them, how they come back."""
 
     spectrogram: SpectrogramParams
     decode: DecodeParams
@@ -54,15 +54,16 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Described:
-    """Features and embedding vector of a clip."""
+class Description:
+    """Features, embedding vector and musicality of a clip."""
 
     features: dict[str, float]
     vector: NDArray[np.float64]
+    music: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Small:
+class SmallPicture:
     """A clip's picture at the model's resolution."""
 
     key: str
@@ -180,26 +181,27 @@ def read_clip(clip: Clip) -> tuple[NDArray[np.float32], int]:
     return samples.T, rate
 
 
-def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embedding: Embedding) -> Described:
-    """Features and vector of a waveform.
+def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embedding: Embedding) -> Description:
+    """Features, vector and musicality of a waveform.
 
     Raises:
         AudioError: it cannot be described; the message names the clip.
     """
     try:
         found = features.describe(waveform, sample_rate_hz)
+        music = musicality.measure(waveform, sample_rate_hz, found)
     except AudioError as error:
         raise error.at(key) from error
-    return Described(found, embedding.vector(key, waveform, sample_rate_hz, found))
+    return Description(found, embedding.vector(key, waveform, sample_rate_hz, found), music)
 
 
-def describe_clip(job: tuple[Clip, Embedding]) -> Described:
+def describe_clip(job: tuple[Clip, Embedding]) -> Description:
     """Features and vector of a clip."""
     clip, embedding = job
     return describe(clip.key, *read_clip(clip), embedding)
 
 
-def small_picture(job: tuple[Clip, Codec]) -> Small:
+def small_picture(job: tuple[Clip, Codec]) -> SmallPicture:
     """The clip's picture as the base model would see it: whole columns only, at the model's resolution."""
     from tasks.codec import forward
 
@@ -208,7 +210,7 @@ def small_picture(job: tuple[Clip, Codec]) -> Small:
     size = codec.spectrogram.tile_columns
     n_columns = max(size, picture.pixels.shape[1] // size * size)  # 5.12 s give 513 columns: one is left out
     whole = replace(picture, pixels=picture.pixels[:, :n_columns], n_columns=min(n_columns, picture.columns))
-    return Small(clip.key, shrunk(whole, codec))
+    return SmallPicture(clip.key, shrunk(whole, codec))
 
 
 def shrunk(picture: SpectrogramImage, codec: Codec) -> SpectrogramImage:
@@ -219,10 +221,10 @@ def shrunk(picture: SpectrogramImage, codec: Codec) -> SpectrogramImage:
     return forward.resized(picture, codec.resolution, width)
 
 
-def blurred(small: Small, factor: int) -> Small:
+def blurred(small: SmallPicture, factor: int) -> SmallPicture:
     """The small picture `factor` times coarser, at its old size.
 
-    A VAE blurs; a judge that had never heard blur would take it for an emotion.
+    A VAE blurs; a judge that was never trained on blur would take it for an emotion.
     """
     from tasks.codec import forward
 
@@ -247,14 +249,14 @@ def thumbnail_of_clip(job: tuple[Clip, Codec]) -> NDArray[np.float64]:
 
 
 def thumbnail_of_file(job: tuple[Path, Codec]) -> NDArray[np.float64]:
-    """The thumbnail of a generated picture, made as those of real clips are: by way of the model's resolution."""
+    """The thumbnail of a generated picture, made as those of real clips are: at the model's resolution first."""
     from tasks.codec import forward
 
     png, codec = job
     return thumbnail(shrunk(forward.load(png), codec))
 
 
-def describe_small(job: tuple[Small, Codec, Embedding, str]) -> Described:
+def describe_small(job: tuple[SmallPicture, Codec, Embedding, str]) -> Description:
     """Features and vector of a small picture turned back into audio; `variant` completes its key."""
     from tasks.codec import forward, inversion
 
@@ -266,8 +268,8 @@ def describe_small(job: tuple[Small, Codec, Embedding, str]) -> Described:
     return describe(f"{small.key}/{variant}", waveform, params.sample_rate_hz, embedding)
 
 
-def reconstructed(small: Small, reconstruct: Reconstruct) -> Small:
-    """The small picture after a way through the VAE.
+def reconstructed(small: SmallPicture, reconstruct: Reconstruct) -> SmallPicture:
+    """The small picture after a round trip through the VAE.
 
     Raises:
         MeasureError: the reconstruction has another size.
@@ -306,7 +308,7 @@ def worker_pool(workers: int, progress: Progress | None = None) -> Iterator[Map]
 
 
 def collect(results: Any, n_items: int, note: str, progress: Progress | None) -> list[Any]:
-    """The results as a list; `progress` hears of each."""
+    """The results as a list; `progress` is called for each."""
     found = []
     for result in results:
         found.append(result)

@@ -1,4 +1,4 @@
-"""Clips of real songs and of experiments become arms: clips -> features, vectors -> judge -> **arms** -> metrics."""
+"""Clips of real songs and of experiments, described and judged: clips -> features -> **systems** -> metrics."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from tasks.core.errors import MeasureError
-from tasks.evaluate import clips, judge
-from tasks.evaluate.clips import Clip, Codec, Described, Map, Small
-from tasks.evaluate.embeddings import Builtin, Embedding
-from tasks.evaluate.judge import Judge
-from tasks.evaluate.systems import Arm, Known
+from tasks.evaluate import clips
+from tasks.evaluate.clips import Clip, Codec, Description, Map, SmallPicture
+from tasks.evaluate.copies import TrainingPictures
+from tasks.evaluate.embeddings import BuiltinVectors, Embedding
+from tasks.evaluate.intervals import Clusters
+from tasks.evaluate.judge import Judge, train_judge
+from tasks.evaluate.systems import ARTISTS, CLIPS, System
 from tasks.models import hub
 
 TRAINING, HELD_OUT = "train", "test"
@@ -52,24 +54,24 @@ def through_vae(base: Path) -> clips.Reconstruct:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Real clips described: rows of the clip table, and what was found there, for each way they took.
+class RealClips:
+    """Real clips described: rows of the clip table, and what was found there, for each condition.
 
-    Ways: `original`, `codec`, `blurred` (training clips through a coarser codec), `codec_vae` (held-out clips).
+    Conditions: `original`, `codec`, `blurred` (training clips through a coarser codec), `codec_vae` (held-out clips).
     """
 
     rows: dict[str, np.ndarray]
-    found: dict[str, list[Described]]
+    found: dict[str, list[Description]]
     thumbnails: np.ndarray  # of all rows, as the codec makes them
 
-    def add(self, way: str, rows: np.ndarray, found: list[Described]) -> None:
-        """Keep what was found on one more way."""
-        self.rows[way], self.found[way] = rows, found
+    def add(self, condition: str, rows: np.ndarray, found: list[Description]) -> None:
+        """Add what was found in one more condition."""
+        self.rows[condition], self.found[condition] = rows, found
 
 
 @dataclass(frozen=True)
-class Ways:
-    """How real clips are sent round: the codec, its coarser versions, and the VAE for `n_vae` clips."""
+class Conditions:
+    """What real clips go through: the codec, its coarser versions, and the VAE for `n_vae` clips."""
 
     codec: Codec
     blurs: list[int]
@@ -77,35 +79,37 @@ class Ways:
     reconstruct: clips.Reconstruct | None  # None: no VAE
 
 
-def describe_real(real: pd.DataFrame, wav: Path, seconds: float, ways: Ways, embedding: Embedding, run: Map) -> Heard:
-    """Real clips on every way."""
+def describe_real(
+    real: pd.DataFrame, wav: Path, seconds: float, conditions: Conditions, embedding: Embedding, run: Map
+) -> RealClips:
+    """Real clips in every condition."""
     every = np.arange(len(real))
     wanted: list[Clip] = [clips.real_clip(row, wav, seconds) for row in real.itertuples()]
-    small = run(clips.small_picture, [(clip, ways.codec) for clip in wanted], "pictures of real clips")
-    heard = Heard({}, {}, np.stack([clips.thumbnail(one.picture) for one in small]))
-    heard.add("original", every, run(clips.describe_clip, [(clip, embedding) for clip in wanted], "real clips"))
+    small = run(clips.small_picture, [(clip, conditions.codec) for clip in wanted], "pictures of real clips")
+    described = RealClips({}, {}, np.stack([clips.thumbnail(one.picture) for one in small]))
+    described.add("original", every, run(clips.describe_clip, [(clip, embedding) for clip in wanted], "real clips"))
 
-    def back(way: str, rows: np.ndarray, pictures: list[Small], vectors: Embedding) -> None:
-        jobs = [(one, ways.codec, vectors, way) for one in pictures]
-        heard.add(way, rows, run(clips.describe_small, jobs, f"real clips, {way}"))
+    def back(condition: str, rows: np.ndarray, pictures: list[SmallPicture], vectors: Embedding) -> None:
+        jobs = [(one, conditions.codec, vectors, condition) for one in pictures]
+        described.add(condition, rows, run(clips.describe_small, jobs, f"real clips, {condition}"))
 
     back("codec", every, small, embedding)
     held_out = (real["split"] == HELD_OUT).to_numpy()
-    if ways.blurs:
+    if conditions.blurs:
         rows = np.flatnonzero(~held_out)[::2]
-        coarse = [clips.blurred(small[row], ways.blurs[k % len(ways.blurs)]) for k, row in enumerate(rows)]
-        back("blurred", rows, coarse, Builtin())  # for the judge only, which needs no other vectors
-    if ways.reconstruct:
-        rows = evenly(np.flatnonzero(held_out), ways.n_vae)
-        back("codec_vae", rows, [clips.reconstructed(small[row], ways.reconstruct) for row in rows], embedding)
-    return heard
+        coarse = [clips.blurred(small[row], conditions.blurs[k % len(conditions.blurs)]) for k, row in enumerate(rows)]
+        back("blurred", rows, coarse, BuiltinVectors())  # for the judge only, which needs no other vectors
+    if conditions.reconstruct:
+        rows = evenly(np.flatnonzero(held_out), conditions.n_vae)
+        back("codec_vae", rows, [clips.reconstructed(small[row], conditions.reconstruct) for row in rows], embedding)
+    return described
 
 
-def known_pictures(every: pd.DataFrame, wav: Path, seconds: float, codec: Codec, run: Map) -> Known:
+def known_pictures(every: pd.DataFrame, wav: Path, seconds: float, codec: Codec, run: Map) -> TrainingPictures:
     """The pictures of every training clip, not only of those that teach the judge."""
     wanted = [(clips.real_clip(row, wav, seconds), codec) for row in every.itertuples()]
     thumbnails = run(clips.thumbnail_of_clip, wanted, "training pictures, for copies")
-    return Known(clip_keys(every), every["song_id"].to_numpy(), np.stack(thumbnails))
+    return TrainingPictures(clip_keys(every), every["song_id"].to_numpy(), np.stack(thumbnails))
 
 
 def clip_keys(real: pd.DataFrame) -> np.ndarray:
@@ -120,57 +124,64 @@ def evenly(rows: np.ndarray, n_rows: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Made:
+class GeneratedClips:
     """Clips of an experiment described, in the order of its manifest."""
 
     table: pd.DataFrame
-    found: list[Described]
+    found: list[Description]
     thumbnails: np.ndarray
 
 
 def describe_generated(
     table: pd.DataFrame, folder: Path, experiment: str, codec: Codec, embedding: Embedding, run: Map
-) -> Made:
+) -> GeneratedClips:
     """Every clip of a generated manifest."""
     wanted = [clips.generated_clip(row, folder, experiment) for row in table.itertuples()]
     found = run(clips.describe_clip, [(clip, embedding) for clip in wanted], f"clips of {experiment}")
     pictures = [(folder / name, codec) for name in table["png"]]
-    return Made(table, found, np.stack(run(clips.thumbnail_of_file, pictures, f"pictures of {experiment}")))
+    return GeneratedClips(table, found, np.stack(run(clips.thumbnail_of_file, pictures, f"pictures of {experiment}")))
 
 
-def train_and_hear(real: pd.DataFrame, heard: Heard, seed: int) -> tuple[Judge, dict[str, Arm]]:
-    """The judge of the training clips, and the arms of real clips: training, original, codec, codec_vae."""
+def train_and_predict(real: pd.DataFrame, described: RealClips, seed: int) -> tuple[Judge, dict[str, System]]:
+    """The judge of the training clips, and the systems of real clips: training, original, codec, codec_vae."""
     held_out = (real["split"] == HELD_OUT).to_numpy()
     if not held_out.any():
         raise MeasureError("no held-out real clips", where="data/labels", todo="raise label.split.test or add songs")
     training, examined = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    ears = taught(real, heard, training, seed)
+    judge = judge_of_training_clips(real, described, training, seed)
     chosen = {"training": ("codec", training), "original": ("original", examined), "codec": ("codec", examined)}
     found = {
-        name: real_arm(name, real, rows, [heard.found[way][row] for row in rows], heard.thumbnails, ears)
-        for name, (way, rows) in chosen.items()
+        name: real_system(
+            name, real, rows, [described.found[condition][row] for row in rows], described.thumbnails, judge
+        )
+        for name, (condition, rows) in chosen.items()
     }
-    if "codec_vae" in heard.rows:
-        rows, described = heard.rows["codec_vae"], heard.found["codec_vae"]
-        found["codec_vae"] = real_arm("codec_vae", real, rows, described, heard.thumbnails, ears)
-    return ears, found
+    if "codec_vae" in described.rows:
+        rows, found_there = described.rows["codec_vae"], described.found["codec_vae"]
+        found["codec_vae"] = real_system("codec_vae", real, rows, found_there, described.thumbnails, judge)
+    return judge, found
 
 
-def taught(real: pd.DataFrame, heard: Heard, training: np.ndarray, seed: int) -> Judge:
+def judge_of_training_clips(real: pd.DataFrame, described: RealClips, training: np.ndarray, seed: int) -> Judge:
     """The judge of the training clips as they are, through the codec, and blurred."""
-    lessons = [(training, [heard.found[way][row] for row in training]) for way in ("original", "codec")]
-    if "blurred" in heard.rows:
-        lessons.append((heard.rows["blurred"], heard.found["blurred"]))
-    table = pd.concat([feature_table(described) for _, described in lessons], ignore_index=True)
-    return judge.train_judge(table, real.iloc[np.concatenate([rows for rows, _ in lessons])], seed)
+    parts = [(training, [described.found[condition][row] for row in training]) for condition in ("original", "codec")]
+    if "blurred" in described.rows:
+        parts.append((described.rows["blurred"], described.found["blurred"]))
+    table = pd.concat([feature_table(described) for _, described in parts], ignore_index=True)
+    return train_judge(table, real.iloc[np.concatenate([rows for rows, _ in parts])], seed)
 
 
-def feature_table(described: list[Described]) -> pd.DataFrame:
-    """One row of features a clip."""
+def feature_table(described: list[Description]) -> pd.DataFrame:
+    """One row of features per clip."""
     return pd.DataFrame([one.features for one in described])
 
 
-def vector_table(described: list[Described]) -> np.ndarray:
+def music_table(described: list[Description]) -> pd.DataFrame:
+    """One row of tasks.evaluate.musicality per clip."""
+    return pd.DataFrame([one.music for one in described])
+
+
+def vector_table(described: list[Description]) -> np.ndarray:
     """Embeddings [clips, dimensions].
 
     Raises:
@@ -182,25 +193,38 @@ def vector_table(described: list[Described]) -> np.ndarray:
     return np.stack([one.vector for one in described])
 
 
-def real_arm(
-    name: str, real: pd.DataFrame, rows: np.ndarray, described: list[Described], thumbnails: np.ndarray, ears: Judge
-) -> Arm:
-    """An arm of these rows of the real clips; clips of one song belong together."""
+def real_system(
+    name: str, real: pd.DataFrame, rows: np.ndarray, described: list[Description], thumbnails: np.ndarray, judge: Judge
+) -> System:
+    """A system of these rows of the real clips; clips of one artist belong together."""
     chosen, table = real.iloc[rows], feature_table(described)
-    return Arm(
+    return System(
         name,
         clip_keys(chosen),
         chosen["emotion"].to_numpy(dtype=str),
-        chosen["song_id"].to_numpy(),
+        Clusters(chosen["artist"].to_numpy(dtype=str), ARTISTS),
+        chosen["song_id"].to_numpy(dtype=str),
         table,
+        music_table(described),
         vector_table(described),
         thumbnails[rows],
-        ears.hear(table),
+        judge.predict(table),
     )
 
 
-def generated_arm(name: str, made: Made, ears: Judge) -> Arm:
-    """An arm of generated clips; each has a noise of its own and so stands alone."""
+def generated_system(name: str, made: GeneratedClips, judge: Judge) -> System:
+    """A system of generated clips; each has a noise of its own and so stands alone."""
     keys = np.array([f"{row.emotion}_{row.seed:04d}" for row in made.table.itertuples()])
     table, emotion = feature_table(made.found), made.table["emotion"].to_numpy(dtype=str)
-    return Arm(name, keys, emotion, keys, table, vector_table(made.found), made.thumbnails, ears.hear(table))
+    return System(
+        name,
+        keys,
+        emotion,
+        Clusters(keys, CLIPS),
+        keys,
+        table,
+        music_table(made.found),
+        vector_table(made.found),
+        made.thumbnails,
+        judge.predict(table),
+    )

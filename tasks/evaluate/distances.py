@@ -2,25 +2,23 @@
 
 All take vectors [clips, dimensions] and know nothing of files. What each means, and the trap it has:
 - Frechet Audio Distance (Kilgour et al. 2019): between two Gaussians; grows when samples are small, so it is
-  taken in few dimensions, with the same number of clips in every arm and a floor of real against real beside.
-- FAD-infinity (Chong and Forsyth 2020; Gui et al. 2024): the same, extrapolated to endless clips.
+  taken in few dimensions, with the same number of clips in every system and a floor of real against real beside.
+- FAD-infinity (Chong and Forsyth 2020; Gui et al. 2024): the same, extrapolated to endless artists and clips.
 - Kernel Audio Distance (Chung et al. 2025): unbiased squared maximum mean discrepancy, about 0 for equal sources.
+Clips of one artist resemble each other, so intervals leave out whole artists (tasks.evaluate.intervals).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.errors import MeasureError
-from tasks.evaluate.bootstrap import Resampling, Value, across_mean, cluster_index, permutation_p, within_mean
-
-Array = NDArray[np.float64]
+from tasks.evaluate.intervals import MIN_CLUSTERS, Array, Clusters, Inference, LeaveOneOut, Value, ones, pair_mean
+from tasks.evaluate.permutation import equal_sources_p
 
 KAD_SCALE = 100.0  # as published, so that figures are of the size of 1
-FAD_SHARES = np.linspace(0.5, 1.0, 11)
-FAD_DRAWS = 20
 
 
 def check_vectors(one: Array, other: Array, n_needed: int, what: str) -> None:
@@ -119,44 +117,22 @@ def weighted_moments(vectors: Array, weights: Array) -> tuple[Array, Array]:
     return mean, covariance * (total / np.maximum(total - 1, 1))[:, None, None]
 
 
-def fad(
-    generated: Array, reference: Array, clusters: tuple[NDArray[Any], NDArray[Any]], how: Resampling, name: str
-) -> Value:
-    """Frechet Audio Distance with a centred bootstrap interval over the clusters of both sides."""
-    observed = frechet_distance(generated, reference)
-    moments = [
-        weighted_moments(vectors - reference.mean(axis=0), how.clip_weights(groups, "fad", side, name))
-        for side, vectors, groups in zip(("left", "right"), (generated, reference), clusters, strict=True)
-    ]
-    draws = frechet_from_moments(*moments[0], *moments[1])
-    found = how.value(observed, draws, len(generated), centred=True)
-    return Value(found.value, max(found.low, 0.0), found.high, found.n)
+def fad(one: Array, other: Array, clusters: tuple[Clusters, Clusters], how: Inference) -> tuple[Value, Value]:
+    """Frechet Audio Distance and FAD-infinity, each with the interval over the clusters of both sides.
 
-
-def fad_infinity(generated: Array, reference: Array, how: Resampling, name: str) -> Value:
-    """The Frechet distance extrapolated to endless clips on both sides.
-
-    The bias falls as 1/n: shares of 0.5 to 1 of both sets are drawn without replacement (with replacement the
-    bias would not fall), a line is fitted to the distance against 1/share, and its value at 0 is taken. The
-    interval is that of the line's fits to redrawn points. May be slightly negative for equal sources.
+    The bias of the distance falls as 1/n. FAD-infinity extrapolates it to 0 by what leaving out one cluster of n
+    changes (Quenouille 1956), instead of by a line through random shares of the clips: a share of an artist's clips
+    still has the artist's bias, and a random draw adds noise. May be slightly negative for equal sources.
     """
-    generator = how.generator("fad_infinity", name)
-    distances = np.array(
-        [
-            [_subsample_distance(generated, reference, share, generator) for _ in range(FAD_DRAWS)]
-            for share in FAD_SHARES
-        ]
-    )
-    design = np.stack([1 / FAD_SHARES, np.ones_like(FAD_SHARES)], axis=1)
-    solve = np.linalg.pinv(design)[1]
-    chosen = generator.integers(0, FAD_DRAWS, size=(how.n_bootstrap, len(FAD_SHARES), FAD_DRAWS))
-    redrawn = np.take_along_axis(distances[None], chosen, axis=2).mean(axis=2)
-    return how.value(float(solve @ distances.mean(axis=1)), redrawn @ solve, len(generated))
-
-
-def _subsample_distance(one: Array, other: Array, share: float, generator: np.random.Generator) -> float:
-    parts = [v[generator.choice(len(v), max(2, round(share * len(v))), replace=False)] for v in (one, other)]
-    return frechet_distance(*parts)
+    without = LeaveOneOut(*clusters)
+    centre = other.mean(axis=0)
+    observed = frechet_distance(one, other)
+    moments = [weighted_moments(v - centre, w) for v, w in zip((one, other), without.weights, strict=True)]
+    replicates = frechet_from_moments(*moments[0], *moments[1])
+    plain = how.value(observed, replicates, without, len(one))
+    low = None if plain.low is None else max(plain.low, 0.0)
+    bias = without.bias(observed, replicates)
+    return replace(plain, low=low), how.value(observed - bias, replicates - bias, without, len(one))
 
 
 def squared_distances(one: Array, other: Array) -> Array:
@@ -180,66 +156,52 @@ def kernel(one: Array, other: Array, bandwidth: float) -> Array:
 def kernel_distance(one: Array, other: Array, bandwidth: float) -> float:
     """100 times the unbiased squared maximum mean discrepancy (Gretton et al. 2012, eq. 3); may be negative."""
     check_vectors(one, other, 2, "the kernel distance")
-    single = (np.arange(len(one)), np.arange(len(other)))
-    weights = (np.ones((1, len(one))), np.ones((1, len(other))))
-    return float(kernel_distance_draws(one, other, bandwidth, single, weights)[0])
+    names = np.arange(len(one) + len(other)).astype(str)
+    alone = (Clusters(names[: len(one)], "clips"), Clusters(names[len(one) :], "clips"))
+    return float(_Pairs(one, other, bandwidth, alone).distance(ones(one), ones(other))[0])
 
 
-def kernel_distance_draws(
-    one: Array,
-    other: Array,
-    bandwidth: float,
-    clusters: tuple[NDArray[Any], NDArray[Any]],
-    weights: tuple[Array, Array],
-) -> Array:
-    """Kernel distances [draws] under cluster weights of both sides."""
-    inside = [
-        within_mean(kernel(vectors, vectors, bandwidth), groups, drawn)
-        for vectors, groups, drawn in zip((one, other), clusters, weights, strict=True)
-    ]
-    between = across_mean(kernel(one, other, bandwidth), *clusters, *weights)
-    return KAD_SCALE * (inside[0] + inside[1] - 2 * between)
+def kad(one: Array, other: Array, bandwidth: float, clusters: tuple[Clusters, Clusters], how: Inference) -> Value:
+    """Kernel Audio Distance with its interval over clusters.
 
+    Pairs of clips of one cluster are left out, as a clip's pair with itself always is: they are more alike than two
+    clips drawn anew. Where every clip is a cluster of its own, this is `kernel_distance`.
 
-def kad(
-    generated: Array,
-    reference: Array,
-    bandwidth: float,
-    clusters: tuple[NDArray[Any], NDArray[Any]],
-    how: Resampling,
-    name: str,
-) -> tuple[Value, Array]:
-    """Kernel Audio Distance with its bootstrap interval over clusters, and the draws themselves."""
-    weights = (how.weights(clusters[0], "kad", "left", name), how.weights(clusters[1], "kad", "right", name))
-    draws = kernel_distance_draws(generated, reference, bandwidth, clusters, weights)
-    observed = kernel_distance(generated, reference, bandwidth)
-    return how.value(observed, draws, len(generated)), draws
-
-
-def kad_p(generated: Array, reference: Array, bandwidth: float, how: Resampling, name: str) -> float:
-    """p that both sets come from one source: clips change sides at random (Gretton et al. 2012).
-
-    Clips of one song count as independent here, so a small p says more of these clips than of all songs.
+    Raises:
+        MeasureError: what cannot be compared, or one cluster only on a side.
     """
-    both = np.concatenate([generated, reference])
-    pairs = kernel(both, both, bandwidth)
-    np.fill_diagonal(pairs, 0.0)
-    generator = how.generator("kad permutation", name)
-    order = np.argsort(generator.random((how.n_permutations, len(both))), axis=1)
-    sides = np.concatenate([np.arange(len(both))[None], order]) < len(generated)
-    distances = _split_distances(pairs, sides.astype(np.float64))
-    return permutation_p(float(distances[0]), distances[1:])
+    check_vectors(one, other, 2, "the kernel distance")
+    require_clips(min(side.count for side in clusters), 2, "the kernel distance (different artists or clips)")
+    between = _Pairs(one, other, bandwidth, clusters)
+    without = LeaveOneOut(*clusters)
+    observed = between.distance(ones(one), ones(other))[0]
+    return how.value(observed, between.distance(*without.weights), without, len(one))
 
 
-def _split_distances(pairs: Array, left: Array) -> Array:
-    """Unbiased squared discrepancies [splits]; `left` [splits, clips] is 1 for one side, `pairs` has diagonal 0."""
-    right = 1 - left
-    n_left, n_right = left.sum(axis=1), right.sum(axis=1)
-    towards_left = left @ pairs
-    own = (towards_left * left).sum(axis=1)
-    across = (towards_left * right).sum(axis=1)
-    other = pairs.sum() - own - 2 * across
-    return own / (n_left * (n_left - 1)) + other / (n_right * (n_right - 1)) - 2 * across / (n_left * n_right)
+class _Pairs:
+    """Kernels within and across two sets, and which pairs are of different clusters."""
+
+    def __init__(self, one: Array, other: Array, bandwidth: float, clusters: tuple[Clusters, Clusters]) -> None:
+        left, right = (side.labels for side in clusters)
+        self.within = [
+            (kernel(v, v, bandwidth), labels[:, None] != labels[None]) for v, labels in ((one, left), (other, right))
+        ]
+        self.across = (kernel(one, other, bandwidth), left[:, None] != right[None])
+
+    def distance(self, left: Array, right: Array) -> Array:
+        """Kernel distances [draws] under weights [draws, clips] of both sides."""
+        inside = sum(pair_mean(*pairs, w, w) for pairs, w in zip(self.within, (left, right), strict=True))
+        return KAD_SCALE * (inside - 2 * pair_mean(*self.across, left, right))
+
+
+def kad_p(
+    one: Array, other: Array, bandwidth: float, clusters: tuple[Clusters, Clusters], how: Inference, name: str
+) -> float | None:
+    """p that both sets come from one source (see tasks.evaluate.permutation); None with too few clusters."""
+    if LeaveOneOut(*clusters).fewest < MIN_CLUSTERS:
+        return None
+    both = np.concatenate([one, other])
+    return equal_sources_p(kernel(both, both, bandwidth), clusters, how, name)
 
 
 def divergence(reference: Array, generated: Array) -> Array:
@@ -252,20 +214,15 @@ def divergence(reference: Array, generated: Array) -> Array:
     return (real * np.log(real / made)).sum(axis=-1)
 
 
-def mean_distance(vectors: Array, clusters: NDArray[Any], how: Resampling, name: str) -> tuple[float, Array]:
-    """Mean distance between clips of different clusters (diversity), and its bootstrap draws.
+def mean_distance(vectors: Array, songs: NDArray[Any], weights: Array) -> Array:
+    """Mean distance [draws] between clips of different songs (diversity) under weights [draws, clips].
 
-    Raises:
-        MeasureError: fewer than two clusters.
+    NaN where one song is left. Raises:
+        MeasureError: one song only.
     """
-    index = cluster_index(clusters)
-    require_clips(int(index.max()) + 1, 2, "diversity (different songs or seeds)")
+    require_clips(len(np.unique(songs)), 2, "diversity (different songs or seeds)")
     distance = np.sqrt(squared_distances(vectors, vectors))
-    different = (index[:, None] != index[None]).astype(np.float64)
-    weights = np.concatenate([np.ones((1, index.max() + 1)), how.weights(clusters, "diversity", name)])
-    with np.errstate(invalid="ignore"):
-        means = within_mean(distance * different, clusters, weights) / within_mean(different, clusters, weights)
-    return float(means[0]), means[1:]
+    return pair_mean(distance, songs[:, None] != songs[None], weights, weights)
 
 
 def nearest(vectors: Array, training: Array) -> tuple[NDArray[np.intp], Array]:

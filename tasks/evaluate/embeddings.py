@@ -33,7 +33,7 @@ def choose(name: str) -> Embedding:
         MeasureError: no such file, or a file of another kind.
     """
     if name == "builtin":
-        return Builtin()
+        return BuiltinVectors()
     path = Path(name)
     if not path.is_file():
         raise MeasureError(
@@ -43,13 +43,13 @@ def choose(name: str) -> Embedding:
             todo="write `builtin`, or put the file there",
         )
     if path.suffix == ".npz":
-        Precomputed(path).table()
-        return Precomputed(path)
+        StoredVectors(path).table()
+        return StoredVectors(path)
     return Model(path, rate_of_model(path))
 
 
 @dataclass(frozen=True)
-class Builtin:
+class BuiltinVectors:
     """Mel, MFCC and chroma statistics of tasks.evaluate.features: 168 numbers that need no model."""
 
     def vector(
@@ -60,7 +60,7 @@ class Builtin:
 
 
 @dataclass(frozen=True)
-class Written:
+class WavExport:
     """Keeps every clip as FOLDER/KEY.wav for another program to embed; the vector is the built-in one."""
 
     folder: Path
@@ -74,7 +74,7 @@ class Written:
         path = self.folder / f"{key}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.atleast_2d(waveform).T, sample_rate_hz, subtype="FLOAT")
-        return Builtin().vector(key, waveform, sample_rate_hz, features)
+        return BuiltinVectors().vector(key, waveform, sample_rate_hz, features)
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def rate_of_model(path: Path) -> int:
     """The sample rate in Hz that the model itself declares as its attribute `sample_rate_hz`.
 
     Raises:
-        MeasureError: it declares none, so that clips could silently be heard too fast or too slow.
+        MeasureError: it declares none, so that clips could silently be embedded too fast or too slow.
     """
     rate = getattr(load_model(path), "sample_rate_hz", None)
     if isinstance(rate, int) and 1000 <= rate <= 192000:
@@ -168,7 +168,7 @@ def rate_of_model(path: Path) -> int:
 
 
 @dataclass(frozen=True)
-class Precomputed:
+class StoredVectors:
     """Vectors from an .npz: `keys` [n] names, `vectors` [n, dimensions], `sample_rate_hz` (one number, or [n]).
 
     Keys: `<experiment>/<emotion>_<seed, 4 digits>` and `real/<song, 5 digits>_<segment, 3>_<0 start, 1 end>`,
@@ -207,7 +207,7 @@ class Precomputed:
 
 @cache
 def read_vectors(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Key -> vector of an .npz (see Precomputed)."""
+    """Key -> vector of an .npz (see StoredVectors)."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             keys, vectors = arrays["keys"], np.asarray(arrays["vectors"], dtype=np.float64)

@@ -1,11 +1,12 @@
 """Everything that is measured: data/generated + held-out real audio -> **reports/metrics.json** and tables.
 
 The order of a run: real clips are chosen and described (as they are, through the codec, through codec and VAE),
-generated clips are described, the judge learns from the training artists' clips, hears all others, and the
-arms are measured. Distances are to real held-out clips *after the codec*: what a perfect model could give at
+generated clips are described, the judge learns from the training artists' clips, predicts all others, and the
+systems are measured. Distances are to real held-out clips *after the codec*: what a perfect model could give at
 this resolution. Beside them stand the same distances for real clips (`floors`). Emotions are compared with each
-other (matrix, distances of one emotion, diversity) beside real clips that took all of the generated clips' way, the
-VAE included: what it does to every clip alike would otherwise decide which real emotion is nearest.
+other (matrix, distances of one emotion, diversity) beside real clips that went through all that generated clips did,
+the VAE included (the matched reference): what it does to every clip alike would otherwise decide which real emotion
+is nearest.
 """
 
 import difflib
@@ -20,18 +21,24 @@ from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.csv_tables import safe_table
 from tasks.core.errors import InputError, MeasureError
 from tasks.core.files import write_json, write_parquet
+from tasks.core.layout import CONFUSION, KAD_MATRIX, METRICS, PREDICTIONS, REAL_CLIPS
 from tasks.core.reading import json_of, parquet_of
 from tasks.core.storage import replacing
-from tasks.evaluate import clips, describe, distances, metrics, systems
-from tasks.evaluate.bootstrap import Resampling
+from tasks.evaluate import clips, describe, distances, metrics, tables
+from tasks.evaluate import reference as references
 from tasks.evaluate.clips import Codec, Progress
+from tasks.evaluate.copies import TrainingPictures, copies
 from tasks.evaluate.describe import HELD_OUT, TRAINING
 from tasks.evaluate.embeddings import Embedding, choose
+from tasks.evaluate.intervals import Inference
 from tasks.evaluate.judge import Judge
+from tasks.evaluate.matrix import kernel_matrix
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.systems import Arm, Known, Yardstick
+from tasks.evaluate.reference import Reference
+from tasks.evaluate.systems import System, sound
 from tasks.label.params import LabelParams
 
+INTERVALS = "Student's t, each artist (real) and each clip (generated) left out in turn; exact bounds for shares"
 ALL = 10**6  # clips of a song
 
 
@@ -63,22 +70,24 @@ def measure_clips(
         MeasureError: an unknown emotion, an experiment without clips, too few clips (with the number needed).
         InputError: labels or segments missing.
     """
-    how = Resampling(params.n_bootstrap, params.n_permutations, params.confidence, seed)
+    how = Inference(params.confidence, params.n_permutations, seed)
     codec, embedding = Codec(spectrogram, decode, resolution, seed), choose(params.embedding)
     chosen = choose_clips(experiments, data, prompts, params)
     with clips.worker_pool(workers, progress) as run:
-        heard, made, known = describe_all(chosen, data, base, codec, embedding, params, run)
-        ears, real_arms = describe.train_and_hear(chosen.real, heard, seed)
-        made_arms = {name: describe.generated_arm(name, made[name], ears) for name in experiments}
-        found = Found(ears, real_arms, made_arms, known, chosen.real, chosen.tables, nearest={}, matrices=[])
+        described, made, known = describe_all(chosen, data, base, codec, embedding, params, run)
+        judge, real_systems = describe.train_and_predict(chosen.real, described, seed)
+        made_systems = {name: describe.generated_system(name, made[name], judge) for name in experiments}
+        found = Evaluation(
+            judge, real_systems, made_systems, known, chosen.real, chosen.tables, nearest={}, matrices=[]
+        )
         content = measure(found, prompts, params, how)
     write_tables(target, found)
-    write_json(target / "metrics.json", content)
+    write_json(target / METRICS.name, content)
     return content
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ClipChoice:
     """What is compared: tables of the labels, generated clips by experiment, their length, and real clips."""
 
     tables: "Tables"
@@ -88,7 +97,7 @@ class Chosen:
     training: pd.DataFrame  # every clip of the training songs
 
 
-def choose_clips(experiments: list[str], data: Path, prompts: list[str], params: EvaluateParams) -> Chosen:
+def choose_clips(experiments: list[str], data: Path, prompts: list[str], params: EvaluateParams) -> ClipChoice:
     """The clips of the labels and experiments below `data`; raises what `evaluate` raises."""
     tables = read_labels(data)
     generated = {name: clips.read_generated(data / "generated" / name, name) for name in experiments}
@@ -104,22 +113,28 @@ def choose_clips(experiments: list[str], data: Path, prompts: list[str], params:
     check_pairs(generated)
     n_reference = int((real["split"] == HELD_OUT).sum())
     distances.require_clips(n_reference, params.pca_dimensions + 1, "the Frechet distance: held-out real clips")
-    return Chosen(tables, generated, seconds, real, training)
+    return ClipChoice(tables, generated, seconds, real, training)
 
 
 def describe_all(
-    chosen: Chosen, data: Path, base: Path, codec: Codec, embedding: Embedding, params: EvaluateParams, run: clips.Map
-) -> tuple[describe.Heard, dict[str, describe.Made], Known]:
-    """Real clips on all their ways, the clips of each experiment, and all that could have been learnt by heart."""
+    chosen: ClipChoice,
+    data: Path,
+    base: Path,
+    codec: Codec,
+    embedding: Embedding,
+    params: EvaluateParams,
+    run: clips.Map,
+) -> tuple[describe.RealClips, dict[str, describe.GeneratedClips], TrainingPictures]:
+    """Real clips in all conditions, the clips of each experiment, and all that could have been learnt by heart."""
     reconstruct = describe.through_vae(base) if params.vae_clips else None
-    ways = describe.Ways(codec, params.blurs, params.vae_clips, reconstruct)
-    heard = describe.describe_real(chosen.real, data / "wav", chosen.seconds, ways, embedding, run)
+    conditions = describe.Conditions(codec, params.blurs, params.vae_clips, reconstruct)
+    described = describe.describe_real(chosen.real, data / "wav", chosen.seconds, conditions, embedding, run)
     known = describe.known_pictures(chosen.training, data / "wav", chosen.seconds, codec, run)
     made = {
         name: describe.describe_generated(table, data / "generated" / name, name, codec, embedding, run)
         for name, table in chosen.generated.items()
     }
-    return heard, made, known
+    return described, made, known
 
 
 @dataclass(frozen=True)
@@ -173,7 +188,7 @@ def check_emotions(asked: list[str], known: list[str]) -> None:
 
 
 def check_counts(table: pd.DataFrame, asked: list[str], min_clips: int) -> None:
-    """Refuse an arm with fewer than `min_clips` clips of an emotion, or with clips nobody asked for."""
+    """Refuse a system with fewer than `min_clips` clips of an emotion, or with clips nobody asked for."""
     name = table["experiment"].iloc[0] if len(table) else "experiment"
     check_emotions(sorted(set(table["emotion"])), asked)
     for emotion in asked:
@@ -201,67 +216,64 @@ def check_pairs(generated: dict[str, pd.DataFrame]) -> None:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The judge, the arms, and what measuring them leaves for the tables."""
+class Evaluation:
+    """The judge, the systems, and what measuring them leaves for the tables."""
 
-    ears: Judge
-    real: dict[str, Arm]
-    made: dict[str, Arm]
-    known: Known
+    judge: Judge
+    real: dict[str, System]
+    made: dict[str, System]
+    known: TrainingPictures
     rows: pd.DataFrame  # of the real clips
     tables: Tables
     nearest: dict[str, pd.DataFrame]
     matrices: list[pd.DataFrame]
 
 
-def measure(found: Found, asked: list[str], params: EvaluateParams, how: Resampling) -> dict[str, Any]:
+def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: Inference) -> dict[str, Any]:
     """metrics.json's content; `found` gets the matrices and nearest training clips of each experiment."""
-    reference = found.real[metrics.REFERENCE]
-    n_clips = min(len(arm.keys) for arm in found.made.values())
-    yardstick = Yardstick.of(reference, params.pca_dimensions, n_clips)
-    alike = yardstick
+    n_clips = min(len(system.keys) for system in found.made.values())
+    reference = Reference.of(found.real[metrics.REFERENCE], params.pca_dimensions, n_clips)
+    matched = reference
     if "codec_vae" in found.real:
-        alike = Yardstick.of(found.real["codec_vae"], params.pca_dimensions, n_clips)
-    comparable = [name for name in asked if enough(alike.reference.of(name), params.min_clips)]
+        matched = Reference.of(found.real["codec_vae"], params.pca_dimensions, n_clips)
+    comparable = [name for name in asked if matched.real.of(name).enough(params.min_clips)]
     held_out = found.rows[found.rows["split"] == HELD_OUT]
     intended = metrics.intended_points(found.rows[found.rows["split"] == TRAINING], asked)
-    of_judge = metrics.judge_metrics(found.ears, found.real, held_out, how)
+    of_judge = metrics.judge_metrics(found.judge, found.real, held_out, how)
     tables = found.tables
     limits = metrics.ceilings(tables.songs, found.real["original"], params, tables.params, how)
     of_judge |= metrics.as_dicts(limits)
-    n_dimensions = metrics.emotion_dimensions(found.made, alike, comparable)
+    n_dimensions = metrics.emotion_dimensions(found.made, matched, comparable)
     values, matrix = {}, {}
-    for name, arm in found.made.items():
+    for name, system in found.made.items():
         values[name], found.nearest[name] = metrics.experiment_metrics(
-            arm, found.known, yardstick, alike, intended, comparable, how
+            system, found.known, reference, matched, intended, comparable, how
         )
-        matrix[name], values[name]["own_class_nearest"] = systems.kernel_matrix(
-            arm, alike, asked, params.min_clips, n_dimensions, how
+        matrix[name], values[name]["own_class_nearest"] = kernel_matrix(
+            system, matched, asked, params.min_clips, n_dimensions, how
         )
         found.matrices.append(matrix[name])
     own = float(found.real["original"].hits.mean())
     described = metrics.with_comparisons(values, found.made, intended, own, how)
-    for name, arm in found.made.items():
-        described[name]["emotions"] = metrics.emotion_metrics(arm, alike, matrix[name], asked, n_dimensions, how)
-    floors = {name: systems.distances(arm, yardstick, how) for name, arm in found.real.items() if name != "codec"}
-    floors |= {"codec": systems.copies(reference, found.known, how)[0]}
+    for name, system in found.made.items():
+        described[name]["emotions"] = metrics.emotion_metrics(system, matched, matrix[name], asked, n_dimensions, how)
+    others = {name: system for name, system in found.real.items() if name != metrics.REFERENCE}
+    floors = {name: references.distances(system, reference, how) for name, system in others.items()}
+    floors |= {metrics.REFERENCE: copies(reference.real, found.known, how)[0]}
+    for name, system in found.real.items():
+        floors[name] |= references.music(system, reference, how) | sound(system, how)
     return {
         "judge": of_judge,
         "experiments": described,
-        "floors": {name: metrics.as_dicts(of | systems.sound(found.real[name], how)) for name, of in floors.items()},
-        "settings": settings(yardstick, alike, params, comparable, intended)
+        "floors": {name: metrics.as_dicts(of) for name, of in floors.items()},
+        "settings": settings(reference, matched, params, comparable, intended)
         | {"frechet_dimensions_of_each_emotion": n_dimensions, "training_pictures": len(found.known.keys)},
     }
 
 
-def enough(arm: Arm, min_clips: int) -> bool:
-    """Can distances and diversity be taken from these real clips?"""
-    return len(arm.keys) >= min_clips and len(set(arm.clusters)) >= 2
-
-
 def settings(
-    yardstick: Yardstick,
-    alike: Yardstick,
+    reference: Reference,
+    matched: Reference,
     params: EvaluateParams,
     comparable: list[str],
     intended: dict[str, dict[str, float]],
@@ -269,33 +281,38 @@ def settings(
     """What the figures rest on."""
     return {
         "reference": "real clips of held-out artists after the codec at the model's resolution",
-        "reference_clips": len(yardstick.reference.keys),
-        "reference_of_each_emotion": alike.reference.name,
+        "reference_clips": len(reference.real.keys),
+        "reference_artists": reference.real.n_artists,
+        "reference_of_each_emotion": matched.real.name,
         "reference_clips_of_each_emotion": {
-            name: int((alike.reference.emotions == name).sum()) for name in sorted(set(alike.reference.emotions))
+            name: int((matched.real.emotions == name).sum()) for name in sorted(set(matched.real.emotions))
         },
-        "clips_of_each_arm": yardstick.n_clips,
-        "frechet_dimensions": yardstick.axes.axes.shape[1],
-        "embedding_dimensions": yardstick.axes.axes.shape[0],
+        "clips_of_each_arm": reference.n_clips,
+        "frechet_dimensions": reference.axes.axes.shape[1],
+        "embedding_dimensions": reference.axes.axes.shape[0],
         "emotions_with_distances": comparable,
         "intended": {axis: {name: round(value, 6) for name, value in of.items()} for axis, of in intended.items()},
         "confidence": params.confidence,
-        "intervals": "bootstrap over songs (real) and clips (generated)",
+        "intervals": INTERVALS,
     }
 
 
-def write_tables(target: Path, found: Found) -> None:
+def write_tables(target: Path, found: Evaluation) -> None:
     """predictions.parquet, real_clips.parquet, kad_matrix.csv and confusion.csv below `target`."""
-    write_parquet(target / "predictions.parquet", metrics.prediction_table(found.made, found.nearest, found.ears))
+    write_parquet(target / PREDICTIONS.name, metrics.prediction_table(found.made, found.nearest, found.judge))
     held_out = found.rows[found.rows["split"] == HELD_OUT].reset_index(drop=True)
-    heard = metrics.verdict_table(found.real["original"], found.ears).drop(columns=["emotion", "valence", "arousal"])
-    verdicts = found.real["original"].verdicts
-    heard["predicted_valence"], heard["predicted_arousal"] = verdicts.valence.round(6), verdicts.arousal.round(6)
-    write_parquet(target / "real_clips.parquet", pd.concat([held_out, heard], axis=1))
+    judged = metrics.judged_table(found.real["original"], found.judge).drop(columns=["emotion", "valence", "arousal"])
+    predictions = found.real["original"].predictions
+    judged["predicted_valence"], judged["predicted_arousal"] = (
+        predictions.valence.round(6),
+        predictions.arousal.round(6),
+    )
+    columns = tables.with_posteriors(tables.REAL_CLIPS, found.judge.classes, after="predicted")
+    write_parquet(target / REAL_CLIPS.name, pd.concat([held_out, judged], axis=1)[list(columns)])
     names = {"original": "real", "codec": "codec", "codec_vae": "codec_vae"}
-    all_arms = {names[name]: arm for name, arm in found.real.items() if name in names} | found.made
-    write_csv(target / "kad_matrix.csv", pd.concat(found.matrices))
-    write_csv(target / "confusion.csv", metrics.confusion_table(all_arms, found.ears.classes))
+    all_systems = {names[name]: system for name, system in found.real.items() if name in names} | found.made
+    write_csv(target / KAD_MATRIX.name, pd.concat(found.matrices)[list(tables.KAD_MATRIX)])
+    write_csv(target / CONFUSION.name, metrics.confusion_table(all_systems, found.judge.classes))
 
 
 def write_csv(target: Path, table: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Who says what emotion a clip has: features of real clips + labels -> **judge** -> verdicts on any clip.
+"""Who says what emotion a clip has: features of real clips + labels -> **judge** -> predictions of any clip.
 
 The judge learns from real training artists only (the clips and their codec round trips) and never sees a
 generated clip or the diffusion model. Which model it is, is chosen by cross-validation in which no artist is
@@ -28,8 +28,8 @@ RIDGES = (30.0, 100.0, 300.0, 1000.0)
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What the judge hears in clips: class, posterior [clips, classes], valence and arousal (0..1)."""
+class Predictions:
+    """What the judge says of clips: class, posterior [clips, classes], valence and arousal (0..1)."""
 
     predicted: Words
     posterior: Array
@@ -49,13 +49,13 @@ class Judge:
     valence: Any
     arousal: Any
 
-    def hear(self, table: pd.DataFrame) -> Verdicts:
-        """Verdicts on clips, one row of features each."""
+    def predict(self, table: pd.DataFrame) -> Predictions:
+        """Predictions on clips, one row of features each."""
         vectors = table[list(self.features)].to_numpy()
         posterior = aligned_posterior(self.classifier, vectors, self.classes)
         predicted = np.array(self.classes)[posterior.argmax(axis=1)]
         valence, arousal = (np.clip(model.predict(vectors), 0, 1) for model in (self.valence, self.arousal))
-        return Verdicts(predicted, posterior, valence, arousal)
+        return Predictions(predicted, posterior, valence, arousal)
 
 
 def train_judge(table: pd.DataFrame, clips: pd.DataFrame, seed: int) -> Judge:

@@ -1,15 +1,19 @@
-"""The shape of reports/metrics.json and of the tables beside it: arms -> **metrics** -> page, a person, a test."""
+"""The shape of reports/metrics.json and of the tables beside it: systems -> **metrics** -> page, a person, a test."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.evaluate import bootstrap, distances, judge, systems
-from tasks.evaluate.bootstrap import Resampling, Value
-from tasks.evaluate.judge import Array, Judge
+from tasks.evaluate import copies, systems, tables
+from tasks.evaluate import reference as references
+from tasks.evaluate.copies import TrainingPictures
+from tasks.evaluate.intervals import Clusters, Inference, Value, rounded
+from tasks.evaluate.judge import Array, Judge, agreement
 from tasks.evaluate.params import EvaluateParams
-from tasks.evaluate.systems import Arm, Known, Yardstick
+from tasks.evaluate.reference import Reference
+from tasks.evaluate.systems import SONGS, System
 from tasks.label import emotions
 from tasks.label.params import LabelParams
 
@@ -23,23 +27,23 @@ def as_dicts(values: dict[str, Value]) -> dict[str, Any]:
     return {name: value.as_dict() for name, value in values.items()}
 
 
-def certain(value: float, n: int) -> Value:
+def certain(value: float, system: System) -> Value:
     """A figure that is known, not measured: its interval is itself."""
-    return Value(value, value, value, n)
+    return Value(value, value, value, *system.counts)
 
 
-def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: Resampling) -> dict[str, Any]:
+def judge_metrics(judge: Judge, real: dict[str, System], labels: pd.DataFrame, how: Inference) -> dict[str, Any]:
     """How good the judge is on held-out artists: as they are, through the codec, through the VAE.
 
     `labels` are the rows of the held-out clips: valence, arousal, artist.
     """
-    held_out, n_classes = real["original"], len(ears.classes)
+    held_out, n_classes = real["original"], len(judge.classes)
     recognised = systems.recognition(held_out, how)
     found = {
         "real_test_accuracy": recognised["emotion_accuracy"],
         "real_test_balanced_accuracy": recognised["emotion_balanced_accuracy"],
-        "chance": certain(1 / n_classes, len(held_out.keys)),
-        "majority": certain(max(np.mean(held_out.emotions == name) for name in ears.classes), len(held_out.keys)),
+        "chance": certain(1 / n_classes, held_out),
+        "majority": certain(max(np.mean(held_out.emotions == name) for name in judge.classes), held_out),
     }
     for name in ("codec", "codec_vae"):
         if name in real:
@@ -49,26 +53,25 @@ def judge_metrics(ears: Judge, real: dict[str, Arm], labels: pd.DataFrame, how: 
     annotated = {axis: labels[axis].to_numpy(dtype=float) for axis in ("valence", "arousal")}
     return {
         **as_dicts(found | systems.affect(held_out, annotated, how)),
-        "chosen": ears.chosen,
-        "classes": list(ears.classes),
-        "cross_validated_balanced_accuracy": {
-            name: bootstrap.rounded(score) for name, score in sorted(ears.candidates.items())
-        },
+        "chosen": judge.chosen,
+        "classes": list(judge.classes),
+        "cross_validated_balanced_accuracy": {name: rounded(score) for name, score in sorted(judge.candidates.items())},
         "accuracy_of_each_test_artist": accuracy_by(held_out, labels["artist"].to_numpy(dtype=str), how),
         "n_training_clips": len(real["training"].keys),
-        "n_training_songs": len(set(real["training"].clusters)),
-        "n_test_songs": len(set(held_out.clusters)),
+        "n_training_songs": len(set(real["training"].songs)),
+        "n_test_songs": len(set(held_out.songs)),
     }
 
 
-def accuracy_by(arm: Arm, groups: Any, how: Resampling) -> dict[str, Any]:
-    """Accuracy of each group of clips, for JSON."""
-    parts = {str(name): arm.where(groups == name) for name in np.unique(groups)}
-    return {name: systems.recognition(part, how)["emotion_accuracy"].as_dict() for name, part in parts.items()}
+def accuracy_by(system: System, groups: Any, how: Inference) -> dict[str, Any]:
+    """Accuracy of each group of clips, for JSON; inside a group songs are independent."""
+    songs = replace(system, clusters=Clusters(system.songs, SONGS))
+    parts = {str(name): songs.where(groups == name) for name in np.unique(groups)}
+    return {name: systems.accuracy(part, how).by(1).as_dict() for name, part in parts.items()}
 
 
 def ceilings(
-    songs: pd.DataFrame, held_out: Arm, params: EvaluateParams, label: LabelParams, how: Resampling
+    songs: pd.DataFrame, held_out: System, params: EvaluateParams, label: LabelParams, how: Inference
 ) -> dict[str, Value]:
     """What the raters' disagreement allows on the held-out clips' songs, mean over clips.
 
@@ -80,13 +83,12 @@ def ceilings(
     points = rated[["valence", "arousal"]].to_numpy(dtype=float)
     plane = emotions.fit_plane(points, label, how.seed)
     deviations = rated[["valence_std", "arousal_std"]].to_numpy(dtype=float)
-    weights = how.clip_weights(held_out.clusters, "ceiling")
     found = {}
     for name, noises in (("ceiling", 1), ("panel_agreement", 2)):
         error = np.nan_to_num(deviations) * np.sqrt(noises / params.n_raters)
-        agreement = pd.Series(judge.agreement(points, error, plane, how.seed), index=rated.index)
-        values = agreement.loc[held_out.clusters].to_numpy()
-        found[name] = how.value(values.mean(), bootstrap.weighted_mean(values, weights), len(values))
+        probability = pd.Series(agreement(points, error, plane, how.seed), index=rated.index)
+        values = probability.loc[held_out.songs.astype(int)].to_numpy()
+        found[name] = systems.mean_value(values, held_out, how)
     return found
 
 
@@ -97,82 +99,71 @@ def intended_points(labels: pd.DataFrame, asked: list[str]) -> dict[str, dict[st
 
 
 def experiment_metrics(
-    arm: Arm,
-    known: Known,
-    yardstick: Yardstick,
-    alike: Yardstick,
+    system: System,
+    known: TrainingPictures,
+    reference: Reference,
+    matched: Reference,
     intended: dict[str, dict[str, float]],
     comparable: list[str],
-    how: Resampling,
+    how: Inference,
 ) -> tuple[dict[str, Value], pd.DataFrame]:
     """All measures of an experiment but those per emotion and against others; and each clip's nearest neighbour.
 
-    Distances are to `yardstick`, diversity is beside that of `alike` (see tasks.evaluate.evaluation).
+    Distances are to `reference`, diversity is beside that of `matched` (see tasks.evaluate.evaluation).
     """
-    copies, nearest = systems.copies(arm, known, how)
-    none = Value.missing(len(arm.keys), "no emotion has enough held-out clips of two songs or more")
+    copied, nearest = copies.copies(system, known, how)
+    none = Value.missing(len(system.keys), "no emotion has enough held-out clips of two artists")
     found = {
-        **systems.recognition(arm, how),
-        **systems.affect(arm, wanted_points(arm, intended), how),
-        **systems.distances(arm, yardstick, how),
-        "kld": systems.divergence(arm, yardstick.reference, comparable, how) if comparable else none,
-        "diversity": systems.diversity(arm, alike, comparable, how) if comparable else none,
-        **copies,
-        **systems.sound(arm, how),
+        **systems.recognition(system, how),
+        **systems.affect(system, wanted_points(system, intended), how),
+        **references.distances(system, reference, how),
+        "kld": references.divergence(system, reference.real, comparable, how) if comparable else none,
+        "diversity": references.diversity(system, matched, comparable, how) if comparable else none,
+        **copied,
+        **references.music(system, reference, how),
+        **systems.sound(system, how),
     }
     return found, nearest
 
 
-def wanted_points(arm: Arm, intended: dict[str, dict[str, float]]) -> dict[str, Array]:
-    """Axis -> intended value of each clip of a generated arm."""
-    return {axis: np.array([of[name] for name in arm.emotions]) for axis, of in intended.items()}
+def wanted_points(system: System, intended: dict[str, dict[str, float]]) -> dict[str, Array]:
+    """Axis -> intended value of each clip of a generated system."""
+    return {axis: np.array([of[name] for name in system.emotions]) for axis, of in intended.items()}
 
 
 def emotion_metrics(
-    arm: Arm, yardstick: Yardstick, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Resampling
+    system: System, reference: Reference, matrix: pd.DataFrame, asked: list[str], n_dimensions: int, how: Inference
 ) -> dict[str, Any]:
-    """For each emotion: how often it is heard, its distances to real clips of it, and which are nearest.
+    """For each emotion: how often it is recognised, its distances to real clips of it, and which are nearest.
 
     Frechet distances are taken in `n_dimensions`, none in fewer than two.
     """
     found = {}
     for emotion in asked:
-        left, right = arm.of(emotion), yardstick.reference.of(emotion)
-        weights = how.clip_weights(left.clusters, "recall", arm.name, emotion)
-        heard = how.share(left.hits.mean(), bootstrap.weighted_mean(left.hits, weights), left.clusters)
+        left, real = system.of(emotion), reference.real.of(emotion)
         row = matrix[(matrix["generated"] == emotion) & matrix["kad"].notna()].set_index("real")
-        found[emotion] = {"accuracy": heard.as_dict(), "nearest_real": row["kad"].idxmin() if len(row) else None}
+        nearest = row["kad"].idxmin() if len(row) else None
+        found[emotion] = {"accuracy": systems.accuracy(left, how).as_dict(), "nearest_real": nearest}
         if emotion in row.index:
-            own = row.loc[emotion]
-            found[emotion]["kad"] = Value(own["kad"], own["low"], own["high"], int(own["n"])).as_dict()
+            found[emotion]["kad"] = reference.kad(left, real, how).as_dict()
             if n_dimensions >= 2:
-                found[emotion] |= as_dicts(_frechet_of(left, right, yardstick, n_dimensions, how))
+                found[emotion] |= as_dicts(reference.frechet(left, real, how, n_dimensions))
     return found
 
 
-def _frechet_of(left: Arm, right: Arm, yardstick: Yardstick, n_dimensions: int, how: Resampling) -> dict[str, Value]:
-    """FAD and FAD-infinity of one emotion."""
-    near, there = (yardstick.axes(side.vectors)[:, :n_dimensions] for side in (left, right))
-    name = f"{left.name} {left.emotions[0]}"
-    return {
-        "fad": distances.fad(near, there, (left.clusters, right.clusters), how, name),
-        "fad_infinity": distances.fad_infinity(near, there, how, name),
-    }
-
-
-def emotion_dimensions(made: dict[str, Arm], yardstick: Yardstick, comparable: list[str]) -> int:
+def emotion_dimensions(made: dict[str, System], reference: Reference, comparable: list[str]) -> int:
     """Principal dimensions for Frechet distances of single emotions: as many as the fewest clips of one allow."""
-    sides = [*made.values(), yardstick.reference]
+    sides = [*made.values(), reference.real]
     fewest = min((int((side.emotions == name).sum()) for side in sides for name in comparable), default=0)
-    return min(yardstick.axes.axes.shape[1], fewest // CLIPS_PER_DIMENSION)
+    return min(reference.axes.axes.shape[1], fewest // CLIPS_PER_DIMENSION)
 
 
 def with_comparisons(
     found: dict[str, dict[str, Value]],
-    made: dict[str, Arm],
+    made: dict[str, System],
     intended: dict[str, dict[str, float]],
     judges: float,
-    how: Resampling,
+    how: Inference,
 ) -> dict[str, dict[str, Any]]:
     """Experiment -> its measures for JSON, with `comparisons` to every other experiment.
 
@@ -180,50 +171,47 @@ def with_comparisons(
     same accuracy over `judges`, the judge's own on real held-out clips, which is taken as known.
     """
     described = {}
-    for name, arm in made.items():
-        wanted = wanted_points(arm, intended)
-        others = {other: systems.comparison(arm, rival, wanted, how) for other, rival in made.items() if other != name}
+    for name, system in made.items():
+        wanted = wanted_points(system, intended)
+        others = {
+            other: systems.comparison(system, rival, wanted, how) for other, rival in made.items() if other != name
+        }
         values, accuracy = dict(found[name]), found[name]["emotion_accuracy"]
-        share = 1 / judges if judges > 0 else 0.0
-        values["accuracy_relative_to_judge"] = Value(
-            share * accuracy.value, share * accuracy.low, share * accuracy.high, accuracy.n
-        )
+        values["accuracy_relative_to_judge"] = accuracy.scaled(1 / judges if judges > 0 else 0.0)
         if BASE in others:
-            test = others[BASE]["emotion_accuracy"]
-            values["emotion_accuracy"] = Value(accuracy.value, accuracy.low, accuracy.high, accuracy.n, test.p, BASE)
+            values["emotion_accuracy"] = accuracy.tested(others[BASE]["emotion_accuracy"].p, BASE)
         described[name] = as_dicts(values) | {
             "comparisons": {other: as_dicts(differences) for other, differences in others.items()}
         }
     return described
 
 
-def prediction_table(made: dict[str, Arm], nearest: dict[str, pd.DataFrame], ears: Judge) -> pd.DataFrame:
-    """One row a generated clip: what was asked and heard, posteriors, and the nearest training clip."""
-    parts = [verdict_table(arm, ears).assign(experiment=name) for name, arm in made.items()]
-    for part, neighbours, arm in zip(parts, nearest.values(), made.values(), strict=True):
-        part["seed"] = [int(key.rsplit("_", 1)[1]) for key in arm.keys]
+def prediction_table(made: dict[str, System], nearest: dict[str, pd.DataFrame], judge: Judge) -> pd.DataFrame:
+    """One row per generated clip: what was asked and predicted, posteriors, and the nearest training clip."""
+    parts = [judged_table(system, judge).assign(experiment=name) for name, system in made.items()]
+    for part, neighbours, system in zip(parts, nearest.values(), made.values(), strict=True):
+        part["seed"] = [int(key.rsplit("_", 1)[1]) for key in system.keys]
         part["nearest"], part["nearest_ratio"] = neighbours["nearest"].to_numpy(), neighbours["nearest_ratio"].round(6)
     table = pd.concat(parts, ignore_index=True)
-    first = ["experiment", "emotion", "seed", "predicted"]
-    return table[first + [name for name in table if name not in first]]
+    return table[list(tables.with_posteriors(tables.PREDICTIONS, judge.classes, after="arousal"))]
 
 
-def verdict_table(arm: Arm, ears: Judge) -> pd.DataFrame:
-    """emotion, predicted, valence, arousal, and posterior_<class>, one row a clip."""
-    heard = arm.verdicts
-    table = pd.DataFrame({"emotion": arm.emotions, "predicted": heard.predicted})
-    table["valence"], table["arousal"] = heard.valence.round(6), heard.arousal.round(6)
-    for column, name in enumerate(ears.classes):
-        table[f"posterior_{name}"] = heard.posterior[:, column].round(6)
+def judged_table(system: System, judge: Judge) -> pd.DataFrame:
+    """emotion, predicted, valence, arousal, and posterior_<class>, one row per clip."""
+    predictions = system.predictions
+    table = pd.DataFrame({"emotion": system.emotions, "predicted": predictions.predicted})
+    table["valence"], table["arousal"] = predictions.valence.round(6), predictions.arousal.round(6)
+    for column, name in enumerate(judge.classes):
+        table[tables.posterior(name)] = predictions.posterior[:, column].round(6)
     return table
 
 
-def confusion_table(all_arms: dict[str, Arm], names: tuple[str, ...]) -> pd.DataFrame:
+def confusion_table(all_systems: dict[str, System], names: tuple[str, ...]) -> pd.DataFrame:
     """arm, true, predicted, n: every pair of classes, zeros included."""
     rows = [
-        (name, true, predicted, int(((arm.emotions == true) & (arm.verdicts.predicted == predicted)).sum()))
-        for name, arm in all_arms.items()
+        (name, true, predicted, int(((system.emotions == true) & (system.predictions.predicted == predicted)).sum()))
+        for name, system in all_systems.items()
         for true in names
         for predicted in names
     ]
-    return pd.DataFrame(rows, columns=["arm", "true", "predicted", "n"])
+    return pd.DataFrame(rows, columns=list(tables.CONFUSION))

@@ -12,7 +12,6 @@ class EvaluateParams(Block):
 
     embedding: str = Field(description="'builtin', a path to a TorchScript model, or a path to an .npz of arrays")
     pca_dimensions: int = Field(ge=2, le=512, description="dimensions for the Frechet distance")
-    n_bootstrap: int = Field(ge=10, description="resamples for an interval")
     n_permutations: int = Field(ge=10, description="permutations for a p-value")
     confidence: Share = Field(description="of every interval")
     min_clips: int = Field(ge=2, description="a measure from fewer clips is refused")

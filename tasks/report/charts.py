@@ -26,7 +26,7 @@ def headline(results: Results) -> Any:
     if not bars:
         return ""
     said = "; ".join(f"{bar.name} {bar.value:.2f} ({bar.low:.2f} to {bar.high:.2f})" for bar in bars)
-    return dot_chart(f"Emotion accuracy: {said}", "share of clips heard as the emotion asked for", bars, lines)
+    return dot_chart(f"Emotion accuracy: {said}", "share of clips recognised as the emotion asked for", bars, lines)
 
 
 def _interval(measure: Measure) -> tuple[float, float]:
@@ -39,7 +39,7 @@ def _short(measure: Measure) -> str:
 
 
 def loss_charts(results: Results) -> list[dict[str, Any]]:
-    """A chart an experiment on one common loss scale: the raw loss thin, the fixed validation loss thick."""
+    """A chart per experiment on one common loss scale: the raw loss thin, the fixed validation loss thick."""
     every = [
         value
         for table in results.losses.values()
@@ -67,13 +67,13 @@ def loss_charts(results: Results) -> list[dict[str, Any]]:
 
 def planes(results: Results) -> list[dict[str, Any]]:
     """Valence and arousal of the songs as labelled, of the real clips, then of what each experiment generated."""
-    arms = [
+    systems = [
         (SONGS, results.songs[results.songs.status == "ok"]),
         (REAL, results.real_clips),
         *((name, results.predictions.query("experiment == @name")) for name in results.experiments),
     ]
     charts = []
-    for name, table in arms:
+    for name, table in systems:
         if table.empty:
             continue
         clouds = [

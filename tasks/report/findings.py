@@ -13,6 +13,7 @@ from tasks.report.results import BASE, Measure, Results
 
 HEADLINE = "emotion_accuracy"
 SIGNIFICANT = 0.01
+FROM_REAL = "0: as real clips"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Kind:
 
 
 KINDS = {
-    "emotion_accuracy": Kind("Emotion accuracy", True, "share of clips in which the judge hears the emotion asked for"),
+    "emotion_accuracy": Kind("Emotion accuracy", True, "share of clips judged to be the emotion asked for"),
     "emotion_balanced_accuracy": Kind("Balanced accuracy", True, "mean over the emotions of that share"),
     "shuffled_accuracy": Kind(
         "With shuffled prompts", None, "the same with the prompts dealt out anew: what chance gives"
@@ -44,6 +45,14 @@ KINDS = {
     "distance_to_training": Kind(
         "Distance to training", None, "to the nearest picture; 1: as songs are apart, 0: copies"
     ),
+    "music_distance": Kind("Distance from real music", False, "mean of the seven below, in standard deviations"),
+    "harmonicity_db_from_real": Kind("Harmonicity", None, f"{FROM_REAL}; how far the strongest pitch stands out"),
+    "notes_per_second_from_real": Kind("Notes per second", None, f"{FROM_REAL}; clear pitches that last"),
+    "pitch_spread_semitones_from_real": Kind("Spread of pitch", None, f"{FROM_REAL}; of those notes"),
+    "onsets_per_second_from_real": Kind("Onsets per second", None, f"{FROM_REAL}; sudden beginnings"),
+    "onset_regularity_from_real": Kind("Regularity of onsets", None, f"{FROM_REAL}; how evenly they repeat"),
+    "spectral_contrast_db_from_real": Kind("Spectral contrast", None, f"{FROM_REAL}; peaks against valleys"),
+    "spectral_flatness_db_from_real": Kind("Spectral flatness", None, f"{FROM_REAL}; noise is flat"),
     "noise_floor_db": Kind("Noise floor (dB)", None, "nearer to the real clips' is better"),
     "spectral_flatness_db": Kind("Spectral flatness (dB)", None, "nearer to the real clips' is better"),
 }
@@ -81,13 +90,14 @@ def percent(value: float) -> str:
 
 
 def share_with_interval(measure: Measure) -> str:
-    """`87 % (82 to 91, n = 200)`."""
+    """`87 % (82 to 91, n = 200)`, `87 % (no interval, n = 144 by 4 artists)`."""
     interval = (
-        ""
+        "no interval"
         if measure.low is None or measure.high is None
         else f"{hundredths(measure.low)} to {hundredths(measure.high)}"
     )
     counted = "" if measure.n is None else f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{measure.n}"
+    counted += "" if measure.n_artists is None else f" by {measure.n_artists} artists"
     inside = ", ".join(part for part in (interval, counted) if part)
     return percent(measure.value) + (f" ({inside})" if inside else "")
 
@@ -106,11 +116,12 @@ def sentences(results: Results) -> list[str]:
 def _asked(results: Results) -> str:
     train = results.dataset[results.dataset.split == "train"]
     fine_tuned = [name for name in results.experiments if name != BASE]
+    plural = "s" if len(fine_tuned) != 1 else ""
     return (
-        f"Asked: can a spectrogram diffusion model be fine-tuned so that it plays the emotion it is told "
+        f"Asked: can a spectrogram diffusion model be fine-tuned so that it plays the emotion it is asked for "
         f"({', '.join(results.emotions) or 'no emotion in this run'}), from {train.song_id.nunique()} songs by "
         f"{artists_of(train)} ({len(train)} pictures), with {len(fine_tuned)} "
-        f"training recipe{'s' if len(fine_tuned) != 1 else ''} ({', '.join(fine_tuned) or 'none'}) on one base model?"
+        f"training configuration{plural} ({', '.join(fine_tuned) or 'none'}) on one base model?"
     )
 
 
@@ -128,18 +139,18 @@ def _headlines(results: Results) -> dict[str, Measure]:
     return {name: values[HEADLINE] for name, values in results.measures.items() if HEADLINE in values}
 
 
-def best_arm(results: Results) -> str | None:
-    """The fine-tuned recipe with the highest emotion accuracy; None when none was judged."""
+def best_system(results: Results) -> str | None:
+    """The fine-tuned system with the highest emotion accuracy; None when none was judged."""
     tuned = {name: measure for name, measure in _headlines(results).items() if name != BASE}
     return max(tuned, key=lambda name: tuned[name].value) if tuned else None
 
 
 def _found(results: Results) -> str:
-    best, headlines = best_arm(results), _headlines(results)
+    best, headlines = best_system(results), _headlines(results)
     if best is None:
         return "Found: nothing yet; no generated clip of a fine-tuned model was judged in this run."
-    heard = share_with_interval(headlines[best])
-    text = f"Found: the judge heard the emotion asked for in {heard} of the clips of {best}"
+    recognised = share_with_interval(headlines[best])
+    text = f"Found: the judge recognised the emotion asked for in {recognised} of the clips of {best}"
     if BASE in headlines:
         text += f", and in {share_with_interval(headlines[BASE])} of those of the base model before fine-tuning"
     tested: dict[str, list[str]] = {}
@@ -158,22 +169,26 @@ def _found(results: Results) -> str:
 
 
 def _negative(results: Results) -> str:
-    """Which recipes are not better than the base model, and which are worse; and what no judge can show."""
-    headlines, best = _headlines(results), best_arm(results)
+    """Which systems are not better than the base model, which are worse, and what no judge can show."""
+    headlines, best = _headlines(results), best_system(results)
     if best is None:
         return "Not shown: whether fine-tuning works, because nothing was measured."
     if BASE not in headlines:
         parts = ["Not shown: an advantage over the base model, which was not judged in this run"]
     else:
-        recipes = [name for name in headlines if name != BASE]
+        tuned = [name for name in headlines if name != BASE]
+        signs = {name: compared_with_base(results, name) for name in tuned}
         parts = [
             f"{said}: {', '.join(f'{name} {share_with_interval(headlines[name])}' for name in chosen)}"
             for said, chosen in (
-                ("Not reached: an accuracy above the base model's", [n for n in recipes if verdict(results, n) == 0]),
-                ("Below the base model", [n for n in recipes if verdict(results, n) < 0]),
+                (
+                    "Not reached: an accuracy above the base model's",
+                    [name for name in tuned if signs[name] == 0],
+                ),
+                ("Below the base model", [name for name in tuned if signs[name] < 0]),
             )
             if chosen
-        ] or ["Every recipe did better than the base model"]
+        ] or ["Every training configuration did better than the base model"]
     return (
         f"{'; '.join(parts)}; a judge trained on the same kind of music is no listener, so what people answer "
         "(emoriff listening-test) counts more."
@@ -181,13 +196,13 @@ def _negative(results: Results) -> str:
 
 
 def p_against(results: Results, name: str, other: str) -> float | None:
-    """The p-value of the difference in emotion accuracy between two arms; None where it was not tested."""
+    """The p-value of the difference in emotion accuracy between two systems; None where it was not tested."""
     difference = results.comparisons.get(name, {}).get(f"{other}.{HEADLINE}")
     tests = dict(difference.tests if difference else results.measures[name][HEADLINE].tests)
     return tests.get(other)
 
 
-def verdict(results: Results, name: str) -> int:
+def compared_with_base(results: Results, name: str) -> int:
     """1: more accurate than the base, -1: less, 0: cannot be told; by the test, else by disjoint intervals."""
     own, base = results.measures[name][HEADLINE], results.measures[BASE][HEADLINE]
     sign = 1 if own.value > base.value else -1
@@ -200,14 +215,14 @@ def verdict(results: Results, name: str) -> int:
     return sign if left > right_high or right > left_high else 0  # type: ignore[operator]
 
 
-def best_arms(measures: Mapping[str, Mapping[str, Measure]], name: str) -> set[str]:
-    """The arms whose value is best; empty for a measure without a better side, or where all arms are alike."""
-    values = {arm: found[name].value for arm, found in measures.items() if name in found}
+def best_systems(measures: Mapping[str, Mapping[str, Measure]], name: str) -> set[str]:
+    """The systems whose value is best; empty for a measure without a better side, or where all systems are alike."""
+    values = {system: found[name].value for system, found in measures.items() if name in found}
     kind = KINDS.get(name)
     if kind is None or kind.more_is_better is None or len(set(values.values())) < 2:
         return set()
     top = (max if kind.more_is_better else min)(values.values())
-    return {arm for arm, value in values.items() if value == top}
+    return {system for system, value in values.items() if value == top}
 
 
 def label(name: str) -> str:

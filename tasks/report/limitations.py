@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tasks.report.findings import KINDS, artists_of, label, percent, share_with_interval
-from tasks.report.recipes import drawn
 from tasks.report.results import REAL_FLOOR, Results
+from tasks.report.training_configuration import drawn
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ def limitations(results: Results) -> list[Limitation]:
         ),
         Limitation(
             "Imbalance",
-            "The recipe “ours” draws the classes in turn, whatever their sizes; class-weighted loss is an option.",
+            "The training configuration “ours” draws the classes in turn, whatever their sizes; class-weighted loss is "
+            "an option.",
             _imbalance(results),
         ),
         Limitation(
@@ -40,7 +41,7 @@ def limitations(results: Results) -> list[Limitation]:
         ),
         Limitation(
             "Outdated model",
-            "The base model is one parameter (repository and revision), and every recipe is measured beside it. "
+            "The base model is one parameter (repository and revision), and every model is measured beside it. "
             "A newer architecture was not tried.",
             _base_figures(results),
         ),
@@ -91,9 +92,9 @@ def _imbalance(results: Results) -> str:
     rarest = results.predictions[results.predictions.emotion == smallest]
     if rarest.empty:
         return text
-    heard = (rarest.predicted == rarest.emotion).groupby(rarest.experiment).mean()
-    parts = [f"{arm} {percent(heard[arm])}" for arm in results.experiments if arm in heard]
-    return f"{text} Clips of the smallest class heard as it: {', '.join(parts)}."
+    recognised = (rarest.predicted == rarest.emotion).groupby(rarest.experiment).mean()
+    parts = [f"{system} {percent(recognised[system])}" for system in results.experiments if system in recognised]
+    return f"{text} Clips of the smallest class recognised as it: {', '.join(parts)}."
 
 
 def _compute(results: Results) -> str:
@@ -108,20 +109,21 @@ def _compute(results: Results) -> str:
 def _base_figures(results: Results) -> str:
     parts = []
     for name in ("kad", "fad"):
-        values = [f"{arm} {found[name].value:.3g}" for arm, found in results.measures.items() if name in found]
+        values = [f"{system} {found[name].value:.3g}" for system, found in results.measures.items() if name in found]
         if values:
             parts.append(f"{KINDS[name].label}: {', '.join(values)}")
     return "; ".join(parts) + "." if parts else NOT_MEASURED
 
 
 def _figures(results: Results, words: tuple[str, ...], otherwise: str) -> str:
-    """Every measure whose name holds one of `words`: of real clips where there is one, and of all arms."""
-    arms = {"real clips": results.floors.get(REAL_FLOOR, {}), **results.measures}
+    """Every measure whose name holds one of `words`: of real clips where there is one, and of all systems."""
+    systems = {"real clips": results.floors.get(REAL_FLOOR, {}), **results.measures}
     names = sorted(
         {name for found in results.measures.values() for name in found if any(word in name for word in words)}
     )
     parts = [
-        f"{label(name)}: " + ", ".join(f"{arm} {found[name].value:.3g}" for arm, found in arms.items() if name in found)
+        f"{label(name)}: "
+        + ", ".join(f"{system} {found[name].value:.3g}" for system, found in systems.items() if name in found)
         for name in names
     ]
     return "; ".join(parts) + "." if parts else otherwise

@@ -16,12 +16,13 @@ from PIL import Image
 
 from tasks.codec.image import RIFFUSION, SpectrogramImage, load, resized
 from tasks.codec.mel import hz_to_mel
+from tasks.core.layout import WAV, generated
 from tasks.core.storage import replacing
 from tasks.report.results import Results
 from tasks.report.svg import loudness_colours
 
 REAL = "real"
-CLIPS_PER_CELL = 3  # 5 emotions x 6 arms x 3 clips: about 15 MB
+CLIPS_PER_CELL = 3  # 5 emotions x 6 systems x 3 clips: about 15 MB
 PICTURE_HEIGHT, PICTURE_WIDTH = 256, 512  # pixels; a cell is a third of it wide
 TICK_HZ = (0, 500, 1000, 2000, 4000, 10000, 20000)
 DEFAULT_SECONDS = 5.12  # one tile of Riffusion
@@ -39,7 +40,7 @@ class Tick:
 class Clip:
     """A picture with its sound, as paths relative to the page; or the reason why there is none."""
 
-    arm: str
+    system: str
     name: str
     picture: str = ""
     sound: str = ""
@@ -53,18 +54,18 @@ class Clip:
 
 
 def collect(results: Results, media: Path) -> dict[str, list[list[Clip]]]:
-    """Emotion -> rows of clips (the first seed of every arm, the second, ...); writes the files below `media`."""
+    """Emotion -> rows of clips (the first seed of every system, the second, ...); writes the files below `media`."""
     like = _first_picture(results)
     rows: dict[str, list[list[Clip]]] = {}
     for emotion in results.emotions:
         columns = [list(_real_clips(results, emotion, like, media))]
-        columns += [list(_generated_clips(results, arm, emotion, media)) for arm in results.clips]
+        columns += [list(_generated_clips(results, system, emotion, media)) for system in results.clips]
         depth = max((len(column) for column in columns), default=0)
-        arms = [REAL, *results.clips]
+        systems = [REAL, *results.clips]
         rows[emotion] = [
             [
-                column[index] if index < len(column) else Clip(arm, "", why_none="no such clip in this run")
-                for arm, column in zip(arms, columns, strict=True)
+                column[index] if index < len(column) else Clip(system, "", why_none="no such clip in this run")
+                for system, column in zip(systems, columns, strict=True)
             ]
             for index in range(depth)
         ]
@@ -73,22 +74,22 @@ def collect(results: Results, media: Path) -> dict[str, list[list[Clip]]]:
 
 def _first_picture(results: Results) -> SpectrogramImage | None:
     """Any generated picture: the real ones are drawn with its parameters and its length."""
-    for arm, clips in results.clips.items():
+    for system, clips in results.clips.items():
         for name in clips.png:
-            return load(results.root / "data/generated" / arm / name)
+            return load(results.root / generated(system) / name)
     return None
 
 
-def _generated_clips(results: Results, arm: str, emotion: str, media: Path) -> Iterator[Clip]:
-    clips = results.clips[arm]
+def _generated_clips(results: Results, system: str, emotion: str, media: Path) -> Iterator[Clip]:
+    clips = results.clips[system]
     for row in clips[clips.emotion == emotion].sort_values("seed").head(CLIPS_PER_CELL).itertuples():
-        folder = results.root / "data/generated" / arm
-        sound = media / arm / row.listening
+        folder = results.root / generated(system)
+        sound = media / system / row.listening
         sound.parent.mkdir(parents=True, exist_ok=True)
         with replacing(sound) as temporary:
             shutil.copyfile(folder / row.listening, temporary)
-        judged = results.predictions.query("experiment == @arm and emotion == @emotion and seed == @row.seed")
-        yield _clip(arm, f"seed {row.seed}", load(folder / row.png), sound, media, _judgement(judged))
+        judged = results.predictions.query("experiment == @system and emotion == @emotion and seed == @row.seed")
+        yield _clip(system, f"seed {row.seed}", load(folder / row.png), sound, media, _judgement(judged))
 
 
 def _real_clips(results: Results, emotion: str, like: SpectrogramImage | None, media: Path) -> Iterator[Clip]:
@@ -97,7 +98,7 @@ def _real_clips(results: Results, emotion: str, like: SpectrogramImage | None, m
     wanted = clips[(clips.emotion == emotion) & (clips.split == "test")].sort_values(["song_id", "start_seconds"])
     suffix = next((Path(name).suffix for table in results.clips.values() for name in table.listening), ".ogg")
     for row in wanted.drop_duplicates("song_id").head(CLIPS_PER_CELL).itertuples():
-        source = results.root / "data/wav" / f"{row.song_id}.wav"
+        source = results.root / WAV / f"{row.song_id}.wav"
         name = f"song {row.song_id} from {row.start_seconds:.4g} s"
         if not source.is_file():
             yield Clip(REAL, name, why_none="its WAV is not on this machine")
@@ -130,12 +131,12 @@ def _judgement(rows: Any) -> dict[str, Any]:
     return {name: getattr(found[0], name) for name in ("predicted", "valence", "arousal")} if found else {}
 
 
-def _clip(arm: str, name: str, picture: SpectrogramImage, sound: Path, media: Path, judged: dict[str, Any]) -> Clip:
+def _clip(system: str, name: str, picture: SpectrogramImage, sound: Path, media: Path, judged: dict[str, Any]) -> Clip:
     shown = sound.with_suffix(".png")
     save_in_colour(picture, shown)
     seconds = picture.columns * picture.params.step_ms / 1000
     return Clip(
-        arm,
+        system,
         name,
         shown.relative_to(media.parent).as_posix(),
         sound.relative_to(media.parent).as_posix(),

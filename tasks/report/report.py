@@ -11,24 +11,24 @@ from tasks.core.errors import InputError
 from tasks.core.files import write_text
 from tasks.execution.cache import prune
 from tasks.report.charts import headline, loss_charts, planes
-from tasks.report.findings import best_arm, p_text, sentences
+from tasks.report.findings import best_system, p_text, sentences
 from tasks.report.limitations import limitations
 from tasks.report.media import collect
-from tasks.report.recipes import recipes
 from tasks.report.results import Results, load
 from tasks.report.svg import figure, marker
 from tasks.report.tables import (
     accuracy_by_emotion,
     balance,
     confusions,
-    duels,
     judge_rows,
     kad_matrices,
     measure_rows,
     model_rows,
+    pairwise_comparisons,
     rejected,
     stage_counts,
 )
+from tasks.report.training_configuration import training_configurations
 
 RENDERED = "rendered by this project"  # the citation of the demo corpus in params.yaml
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,8 +46,8 @@ def write_report(root: Path, target: Path, profile: str) -> None:
     rows = collect(results, target / "media")
     used = [
         target / name
-        for arms in rows.values()
-        for row in arms
+        for systems in rows.values()
+        for row in systems
         for clip in row
         for name in (clip.picture, clip.sound)
         if name
@@ -59,7 +59,7 @@ def write_report(root: Path, target: Path, profile: str) -> None:
 
 
 def render(template: str, values: dict[str, Any]) -> str:
-    """A template of tasks/templates with `values`, everything escaped; an unknown name is an error."""
+    """A template of tasks/report/templates with `values`, everything escaped; an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -77,9 +77,9 @@ def render(template: str, values: dict[str, Any]) -> str:
 
 def example(results: Results) -> str:
     """The path of a clip, of the best experiment where one was judged; "" without clips."""
-    arm = best_arm(results)
-    arm = arm if arm in results.clips else next(reversed(list(results.clips)), None)
-    return "" if arm is None else f"data/generated/{arm}/{results.clips[arm].wav.iloc[0]}"
+    system = best_system(results)
+    system = system if system in results.clips else next(reversed(list(results.clips)), None)
+    return "" if system is None else f"data/generated/{system}/{results.clips[system].wav.iloc[0]}"
 
 
 def context(results: Results) -> dict[str, Any]:
@@ -106,10 +106,10 @@ def _context(results: Results) -> dict[str, Any]:
         "emotions": results.emotions,
         "experiments": results.experiments,
         "headline": headline(results),
-        "recipes": recipes(results),
+        "training_configurations": training_configurations(results),
         "measures": measure_rows(results),
         "by_emotion": accuracy_by_emotion(results),
-        "duels": duels(results),
+        "comparisons": pairwise_comparisons(results),
         "settings": results.settings,
         "judge": judge_rows(results),
         "losses": loss_charts(results),

@@ -13,8 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.core import layout
 from tasks.core.errors import InputError
 from tasks.core.reading import parquet_of
+from tasks.evaluate import tables
 
 EMOTIONS = ("happy", "energetic", "tense", "sad", "calm")  # the order of the demo; others follow by name
 BASE = "base"
@@ -22,31 +24,33 @@ REAL_FLOOR = "original"  # of `floors`: held-out real clips as they are, measure
 NUMBERS = ("kad", "low", "high", "n", "step", "loss", "learning_rate", "validation_loss")  # columns of CSV files
 PARTS = ("emotions", "comparisons")  # of an experiment in metrics.json, beside its measures
 
-TABLES = {
-    "predictions": ("reports/predictions.parquet", "experiment emotion seed predicted valence arousal"),
-    "real_clips": (
-        "reports/real_clips.parquet",
-        "song_id segment place start_seconds emotion valence arousal predicted split",
+TABLES: dict[str, tuple[Path, Sequence[str]]] = {
+    "predictions": (layout.PREDICTIONS, tuple(tables.PREDICTIONS)),
+    "real_clips": (layout.REAL_CLIPS, tuple(tables.REAL_CLIPS)),
+    "kad": (layout.KAD_MATRIX, tuple(tables.KAD_MATRIX)),
+    "confusion": (layout.CONFUSION, tuple(tables.CONFUSION)),
+    "songs": (
+        layout.SONG_LABELS,
+        ["song_id", "emotion", "valence", "arousal", "artist", "split", "status", "reason", "swapped"],
     ),
-    "kad": ("reports/kad_matrix.csv", "experiment generated real kad low high"),
-    "confusion": ("reports/confusion.csv", "arm true predicted n"),
-    "songs": ("data/labels/songs.parquet", "song_id emotion valence arousal artist split status reason swapped"),
-    "segments": ("data/labels/segments.parquet", "song_id segment emotion"),
-    "dataset": ("data/dataset/dataset.parquet", "file_name song_id emotion artist split augmentation"),
-    "excluded": ("data/dataset/excluded.parquet", "song_id segment reason"),
-    "wav": ("data/wav/manifest.parquet", "song_id source_file status reason flags duration_seconds"),
+    "segments": (layout.SEGMENT_LABELS, ["song_id", "segment", "emotion"]),
+    "dataset": (layout.DATASET_TABLE, ["file_name", "song_id", "emotion", "artist", "split", "augmentation"]),
+    "excluded": (layout.EXCLUDED, ["song_id", "segment", "reason"]),
+    "wav": (layout.WAV_MANIFEST, ["song_id", "source_file", "status", "reason", "flags", "duration_seconds"]),
 }
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure with its interval and, where it was tested, against what with which p-value."""
+    """One figure with its interval, the clips and artists it rests on and, where tested, against what with which p."""
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
     tests: tuple[tuple[str, float], ...] = ()  # (against, p)
+    n_artists: int | None = None
+    reason: str = ""  # why there is no interval
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Results:
 
     @property
     def experiments(self) -> list[str]:
-        """Every arm that generated or was measured, the base model first."""
+        """Every system that generated or was measured, the base model first."""
         names = {*self.measures, *self.clips, *self.losses}
         return sorted(names, key=lambda name: (name != BASE, name))
 
@@ -100,7 +104,7 @@ def load(root: Path) -> Results:
     except (AttributeError, TypeError, ValueError, LookupError) as error:
         raise InputError(
             "the results have another form than this version writes",
-            where=root / "reports/metrics.json and what is beside it",
+            where=root / layout.METRICS,
             got=f"{type(error).__name__}: {error}",
             todo="run `emoriff evaluate` again",
         ) from error
@@ -108,11 +112,11 @@ def load(root: Path) -> Results:
 
 def _load(root: Path) -> Results:
     missing: list[str] = []
-    metrics = _json(root / "reports/metrics.json", {}, missing, root)
+    metrics = _json(root / layout.METRICS, {}, missing, root)
     experiments = dict(sorted(metrics.get("experiments", {}).items()))
     return Results(
         root=root,
-        tables={name: _table(root / file, columns.split(), missing, root) for name, (file, columns) in TABLES.items()},
+        tables={name: _table(root / file, list(columns), missing, root) for name, (file, columns) in TABLES.items()},
         judge=measures_of(metrics.get("judge", {})),
         measures={name: measures_of(_without(values, *PARTS)) for name, values in experiments.items()},
         reasons={name: _reasons(values) for name, values in experiments.items()},
@@ -120,10 +124,10 @@ def _load(root: Path) -> Results:
         comparisons={name: measures_of(values.get("comparisons", {})) for name, values in experiments.items()},
         floors={name: measures_of(values) for name, values in metrics.get("floors", {}).items()},
         settings=metrics.get("settings", {}),
-        clips=_each(root / "data/generated", "manifest.parquet", ["emotion", "seed", "png", "wav", "listening"]),
-        losses=_each(root / "reports/train", "loss.csv", ["step", "loss", "validation_loss"]),
-        models={file.parent.name: read_json(file) for file in sorted(root.glob("models/*/emoriff.json"))},
-        sources=_sources(_json(root / "data/raw/sources.json", [], missing, root)),
+        clips=_each(root / layout.GENERATED, "manifest.parquet", ["emotion", "seed", "png", "wav", "listening"]),
+        losses=_each(root / layout.TRAINING, "loss.csv", ["step", "loss", "validation_loss"]),
+        models={file.parent.name: read_json(file) for file in sorted(root.glob(f"{layout.MODELS}/*/{layout.FACTS}"))},
+        sources=_sources(_json(root / layout.SOURCES, [], missing, root)),
         missing=tuple(missing),
     )
 
@@ -163,6 +167,8 @@ def _measure(value: Any) -> Measure | None:
         _number(value.get("high")),
         None if value.get("n") is None else int(value["n"]),
         () if p is None else ((str(value["against"]), float(p)),),
+        None if value.get("n_artists") is None else int(value["n_artists"]),
+        str(value.get("reason", "")),
     )
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.report.findings import HEADLINE, JUDGE, KINDS, best_arms, label
-from tasks.report.recipes import drawn
+from tasks.report.findings import HEADLINE, JUDGE, KINDS, best_systems, label
 from tasks.report.results import REAL_FLOOR, Measure, Results
+from tasks.report.training_configuration import drawn
 
-REAL_ARMS = {
+REAL_SYSTEMS = {
     "real": "real clips",
     "codec": "real, after picture and back",
     "codec_vae": "real, after the VAE and back",
@@ -17,7 +17,7 @@ MAX_ROWS = 40  # of rejected files listed by name; the counts are of all
 
 
 def measure_rows(results: Results) -> list[dict[str, Any]]:
-    """A row a measure, the known ones first and in their order, then all others by name.
+    """A row per measure, the known ones first and in their order, then all others by name.
 
     The first column is that of the real clips, where the same was measured of them.
     """
@@ -31,37 +31,37 @@ def measure_rows(results: Results) -> list[dict[str, Any]]:
             "kind": KINDS.get(name),
             "main": name in KINDS,
             "real": real.get(name),
-            "cells": [_cell(results, arm, name) for arm in results.experiments],
+            "cells": [_cell(results, system, name) for system in results.experiments],
         }
         for name in [*known, *sorted(names - set(known))]
     ]
 
 
-def _cell(results: Results, arm: str, name: str) -> dict[str, Any]:
+def _cell(results: Results, system: str, name: str) -> dict[str, Any]:
     return {
-        "measure": results.measures.get(arm, {}).get(name),
-        "best": arm in best_arms(results.measures, name),
-        "reason": results.reasons.get(arm, {}).get(name, ""),
+        "measure": results.measures.get(system, {}).get(name),
+        "best": system in best_systems(results.measures, name),
+        "reason": results.reasons.get(system, {}).get(name, ""),
     }
 
 
 def accuracy_by_emotion(results: Results) -> list[tuple[str, list[Measure | None]]]:
-    """A row an emotion: how often each experiment's clips of it are heard as it."""
+    """A row per emotion: how often each experiment's clips of it are recognised."""
     if not any(results.by_emotion.values()):
         return []
     found = results.by_emotion
     return [
-        (emotion, [found.get(arm, {}).get(f"{emotion}.accuracy") for arm in results.experiments])
+        (emotion, [found.get(system, {}).get(f"{emotion}.accuracy") for system in results.experiments])
         for emotion in results.emotions
     ]
 
 
-def duels(results: Results) -> list[tuple[str, list[Measure | None]]]:
-    """A row an experiment: its emotion accuracy minus that of each other experiment, clip by clip."""
+def pairwise_comparisons(results: Results) -> list[tuple[str, list[Measure | None]]]:
+    """A row per experiment: its emotion accuracy minus that of each other experiment, clip by clip."""
     if not any(results.comparisons.values()):
         return []
-    found, arms = results.comparisons, results.experiments
-    return [(arm, [found.get(arm, {}).get(f"{other}.{HEADLINE}") for other in arms]) for arm in arms]
+    found, systems = results.comparisons, results.experiments
+    return [(system, [found.get(system, {}).get(f"{other}.{HEADLINE}") for other in systems]) for system in systems]
 
 
 def judge_rows(results: Results) -> list[tuple[str, Measure]]:
@@ -90,7 +90,7 @@ def kad_matrices(results: Results) -> list[dict[str, Any]]:
                     "cells": [
                         {
                             "value": cells[real].kad,
-                            "low": cells[real].low,
+                            "low": None if pd.isna(cells[real].low) else cells[real].low,
                             "high": cells[real].high,
                             "depth": round(1 - max(0.0, cells[real].kad) / largest, 3),
                             "marked": real == nearest,
@@ -106,12 +106,15 @@ def kad_matrices(results: Results) -> list[dict[str, Any]]:
 
 
 def confusions(results: Results) -> list[dict[str, Any]]:
-    """Counts of true against heard emotions, each arm, shaded by the share of the row."""
+    """Counts of true against predicted emotions, for each system, shaded by the share of the row."""
     found = list(results.confusion.arm.unique())
-    arms = [*(arm for arm in REAL_ARMS if arm in found), *(arm for arm in results.experiments if arm in found)]
+    systems = [
+        *(system for system in REAL_SYSTEMS if system in found),
+        *(system for system in results.experiments if system in found),
+    ]
     matrices = []
-    for arm in arms:
-        table = results.confusion[results.confusion.arm == arm]
+    for system in systems:
+        table = results.confusion[results.confusion.arm == system]
         counts = table.pivot_table(index="true", columns="predicted", values="n", aggfunc="sum", fill_value=0)
         counts = counts.reindex(index=results.emotions, columns=results.emotions, fill_value=0)
         rows = [
@@ -126,7 +129,7 @@ def confusions(results: Results) -> list[dict[str, Any]]:
         ]
         hits = sum(int(counts.loc[emotion, emotion]) for emotion in results.emotions)
         matrices.append(
-            {"name": REAL_ARMS.get(arm, arm), "rows": rows, "hits": hits, "n": int(counts.to_numpy().sum())}
+            {"name": REAL_SYSTEMS.get(system, system), "rows": rows, "hits": hits, "n": int(counts.to_numpy().sum())}
         )
     return matrices
 
@@ -180,7 +183,7 @@ def stage_counts(results: Results) -> list[tuple[str, int, str]]:
         ("segment", len(results.segments), "segments"),
         ("label", int((results.songs.status == "ok").sum()), "songs with an emotion"),
         ("dataset", len(results.dataset), "spectrogram pictures"),
-        ("train", len(results.losses), "recipes trained"),
+        ("train", len(results.losses), "configurations trained"),
         ("generate", sum(len(clips) for clips in results.clips.values()), "clips generated"),
     ]
     return [row for row in counts if row[1]]

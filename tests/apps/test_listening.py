@@ -18,7 +18,7 @@ from tasks.core.errors import InputError, MeasureError, ParameterError
 from tests.browser import console_errors, open_page
 from tests.report_inputs import EMOTIONS, build
 
-ARMS = ["real", "base", "exp1", "exp2", "exp3", "ours"]
+SYSTEMS = ["real", "base", "exp1", "exp2", "exp3", "ours"]
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +34,22 @@ def folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.integers(2, 9))
-def test_each_two_arms_meet_once_and_nobody_twice_in_a_round(n_arms: int) -> None:
-    found = rounds([str(arm) for arm in range(n_arms)])
+def test_each_two_systems_meet_once_and_nobody_twice_in_a_round(n_systems: int) -> None:
+    found = rounds([str(system) for system in range(n_systems)])
     assert all(len(set(sum(one, ()))) == 2 * len(one) for one in found)
     met = Counter(frozenset(pair) for one in found for pair in one)
-    assert len(met) == n_arms * (n_arms - 1) // 2
+    assert len(met) == n_systems * (n_systems - 1) // 2
     assert set(met.values()) == {1}
 
 
-def test_six_arms_and_five_emotions_are_wholly_balanced() -> None:
-    asked = pairs(ARMS, EMOTIONS)
-    assert set(Counter((pair.emotion, arm) for pair in asked for arm in (pair.left, pair.right)).values()) == {2}
+def test_six_systems_and_five_emotions_are_wholly_balanced() -> None:
+    asked = pairs(SYSTEMS, EMOTIONS)
+    assert set(Counter((pair.emotion, system) for pair in asked for system in (pair.left, pair.right)).values()) == {2}
     assert set(Counter((pair.left, pair.right) for pair in asked).values()) == {1}
     assert Counter(pair.left for pair in asked) == Counter(pair.right for pair in asked)
 
 
-def test_what_listeners_get_does_not_name_the_arms(folder: Path) -> None:
+def test_what_listeners_get_does_not_name_the_systems(folder: Path) -> None:
     given_out = [path for path in (folder / "test").rglob("*") if path.is_file()]
     plan = json.loads((folder / "plan.json").read_text())
     text = (folder / "test/index.html").read_text() + json.dumps(plan) + " ".join(path.name for path in given_out)
@@ -78,12 +78,12 @@ def test_same_seed_same_bytes_other_seed_other_codes(root: Path, folder: Path, t
 def test_full_folder_and_too_few_clips_are_refused(root: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="not empty"):
         listening.make(root, folder, 1)
-    with pytest.raises(MeasureError, match="at least two arms"):
+    with pytest.raises(MeasureError, match="at least two systems"):
         listening.make(tmp_path, tmp_path / "new", 1)
 
 
 def answers(folder: Path, listener: str, generator: np.random.Generator) -> pd.DataFrame:
-    """A listener who prefers `ours` always and rates quality by the arm."""
+    """A listener who prefers `ours` always and rates quality by the system."""
     plan, key = json.loads((folder / "plan.json").read_text()), pd.read_csv(folder / "key.csv").set_index("clip")
     rows = []
     for asked in plan["pairs"]:
@@ -113,12 +113,13 @@ def answered(folder: Path, tmp_path: Path) -> Path:
 def test_answers_become_wins_means_and_agreement(answered: Path) -> None:
     summary = listening_answers.summarise(listening_answers.read(answered))
     assert summary.n_listeners == 6
-    assert summary.wins["ours"].value == summary.wins["ours"].low == 1
-    assert summary.duels["base", "real"].low < 0.5 < summary.duels["base", "real"].high
-    assert summary.duels["base", "ours"].value == 0
+    assert summary.wins["ours"].value == summary.wins["ours"].high == 1
+    assert summary.wins["ours"].low == pytest.approx(0.025 ** (1 / 6))  # six listeners agree (Clopper and Pearson)
+    assert summary.pairwise["base", "real"].low < 0.5 < summary.pairwise["base", "real"].high
+    assert summary.pairwise["base", "ours"].value == 0
     assert summary.ratings["ours"]["quality"].value == 8
     assert summary.agreement["quality"] == pytest.approx(1)
-    assert "ours         1.00 (1.00 to 1.00" in listening.read_answers(answered)
+    assert "ours         1.00 (0.54 to 1.00" in listening.read_answers(answered)
 
 
 def test_a_file_sent_twice_counts_once(answered: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_listener_in_a_browser(folder: Path, tmp_path: Path) -> None:
     """All by keyboard, with a reload on the way; the saved file is read back."""
     page = folder / "test/index.html"
     with open_page(page, tmp_path) as driver:
-        driver.find_element("id", "listener").send_keys('Ann, "the ear"\n')
+        driver.find_element("id", "listener").send_keys('Ann, "the listener"\n')
         n_pairs, n_ratings = (
             len(json.loads((folder / "plan.json").read_text())[kind]) for kind in ("pairs", "ratings")
         )
@@ -196,7 +197,7 @@ def test_a_listener_in_a_browser(folder: Path, tmp_path: Path) -> None:
     table = listening_answers.read(folder)
     (folder / "answers" / saved.name).unlink()
     assert len(table) == n_pairs + 3 * n_ratings
-    assert set(table.listener) == {'Ann, "the ear"'}
+    assert set(table.listener) == {'Ann, "the listener"'}
     assert set(table[table.scale == "arousal"].answer) == {"9"}
     assert 0 < (table[table.kind == "pair"].answer == table[table.kind == "pair"]["clip"]).mean() < 1
 

@@ -5,13 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
-from scipy.stats import binomtest
 
 from tasks.core.errors import MeasureError
-from tasks.evaluate import bootstrap, distances
-from tasks.evaluate.bootstrap import Resampling
+from tasks.evaluate import distances, intervals, permutation
+from tasks.evaluate.intervals import Clusters, Inference
 
-HOW = Resampling(n_bootstrap=200, n_permutations=200, confidence=0.95, seed=1)
+HOW = Inference(confidence=0.95, n_permutations=200, seed=1)
+
+
+def named(numbers: object, kind: str = "clips") -> Clusters:
+    return Clusters(np.array([f"{kind} {number}" for number in numbers]), kind)
+
+
+def alone(one: np.ndarray, other: np.ndarray) -> tuple[Clusters, Clusters]:
+    """Every clip is independent."""
+    return named(range(len(one)), "clips"), named(range(len(other)), "artists")
 
 
 def gaussian(n: int, dimensions: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -64,17 +72,18 @@ def test_frechet_distance_of_one_gaussian_is_biased_by_one_over_the_number_of_cl
 def test_fad_infinity_mends_the_bias_of_one_gaussian():
     one, other = gaussian(400, 16, 1), gaussian(400, 16, 2)
     plain = distances.frechet_distance(one, other)
-    assert abs(distances.fad_infinity(one, other, HOW, "same").value) < 0.25 * plain
+    assert abs(distances.fad(one, other, alone(one, other), HOW)[1].value) < 0.25 * plain
 
 
 def test_fad_infinity_of_two_gaussians_is_their_true_distance():
-    found = distances.fad_infinity(gaussian(600, 8, 1), gaussian(600, 8, 2, 1.0), HOW, "apart")
+    one, other = gaussian(600, 8, 1), gaussian(600, 8, 2, 1.0)
+    _, found = distances.fad(one, other, alone(one, other), HOW)
     assert found.value == pytest.approx(8.0, rel=0.1)  # |shift|^2 in 8 dimensions
 
 
 def test_fad_interval_holds_its_value_and_never_falls_below_zero():
     one, other = gaussian(40, 4, 1), gaussian(60, 4, 2)
-    found = distances.fad(one, other, (np.arange(40), np.arange(60)), HOW, "x")
+    found, _ = distances.fad(one, other, alone(one, other), HOW)
     assert 0 <= found.low <= found.value <= found.high
 
 
@@ -93,28 +102,45 @@ def test_kernel_distance_of_one_gaussian_is_unbiased():
     assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(len(found))
 
 
-def test_kad_bootstrap_is_centred_on_the_value_and_knows_clusters():
-    centres = gaussian(20, 8, 1)
-    one = np.repeat(centres, 5, axis=0) + 0.1 * gaussian(100, 8, 2)
-    other, songs = gaussian(100, 8, 3), np.repeat(np.arange(20), 5)
-    clustered, draws = distances.kad(one, other, 4.0, (songs, np.arange(100)), HOW, "clustered")
-    single, _ = distances.kad(one, other, 4.0, (np.arange(100), np.arange(100)), HOW, "single")
-    assert np.mean(draws) == pytest.approx(clustered.value, abs=0.5 * np.std(draws))
+def test_kad_leaves_out_pairs_of_one_artist_and_is_the_published_one_where_all_clips_stand_alone():
+    one, other = gaussian(8, 3, 1), gaussian(9, 3, 2)
+    artists = named([0, 0, 0, 1, 1, 1, 2, 2, 2], "artists")
+    plain = distances.kad(one, other, 2.0, alone(one, other), HOW)
+    assert plain.value == pytest.approx(kernel_distance_by_loops(one, other, 2.0))
+    across = np.mean(
+        [np.exp(-np.sum((other[i] - other[j]) ** 2) / 8) for i in range(9) for j in range(9) if i // 3 != j // 3]
+    )
+    within = np.mean([np.exp(-np.sum((other[i] - other[j]) ** 2) / 8) for i in range(9) for j in range(9) if i != j])
+    clustered = distances.kad(one, other, 2.0, (alone(one, other)[0], artists), HOW)
+    assert clustered.value - plain.value == pytest.approx(100 * (across - within))
+
+
+def test_kad_of_artists_has_a_wider_interval_than_of_as_many_strangers():
+    centres = gaussian(10, 8, 1)
+    one, other = gaussian(100, 8, 3), np.repeat(centres, 10, axis=0) + 0.3 * gaussian(100, 8, 2)
+    left, right = alone(one, other)
+    single = distances.kad(one, other, 4.0, (left, right), HOW)
+    clustered = distances.kad(one, other, 4.0, (left, named(np.repeat(np.arange(10), 10), "artists")), HOW)
     assert clustered.high - clustered.low > 1.5 * (single.high - single.low)
 
 
-def test_permutation_p_is_uniform_for_one_source_and_small_for_two():
-    found = [distances.kad_p(gaussian(12, 4, 2 * i), gaussian(12, 4, 2 * i + 1), 3.0, HOW, str(i)) for i in range(100)]
-    assert binomtest(sum(p <= 0.2 for p in found), 100, 0.2).pvalue > 0.001
-    assert distances.kad_p(gaussian(30, 4, 1), gaussian(30, 4, 2, 1.5), 3.0, HOW, "two") == pytest.approx(1 / 201)
+def test_too_few_artists_have_no_interval_and_no_p_but_a_reason():
+    one, other = gaussian(30, 4, 1), gaussian(40, 4, 2)
+    four = (alone(one, other)[0], named(np.repeat(np.arange(4), 10), "artists"))
+    found = [distances.kad(one, other, 2.0, four, HOW), *distances.fad(one, other, four, HOW)]
+    assert [(value.low, value.high) for value in found] == [(None, None)] * 3
+    assert all("4 independent artists" in value.reason for value in found)
+    assert distances.kad_p(one, other, 2.0, four, HOW, "x") is None
 
 
-def test_splits_of_a_kernel_matrix_equal_the_distance_of_the_parts():
-    vectors = gaussian(15, 3, 1)
-    pairs = distances.kernel(vectors, vectors, 2.0) * (1 - np.eye(15))
-    left = np.arange(15) < 6
-    found = distances._split_distances(pairs, left[None].astype(float))[0]
-    assert 100 * found == pytest.approx(distances.kernel_distance(vectors[left], vectors[~left], 2.0))
+def test_kad_p_is_small_for_two_sources_and_does_not_depend_on_the_order_of_clips():
+    one, other = gaussian(30, 4, 1), gaussian(30, 4, 2, 1.5)
+    left, right = alone(one, other)
+    assert distances.kad_p(one, other, 3.0, (left, right), HOW, "two") == pytest.approx(1 / 201)
+    near = gaussian(30, 4, 3, 0.3)
+    order = np.random.default_rng(1).permutation(30)
+    found = [distances.kad_p(one, near[o], 3.0, (left, right.where(o)), HOW, "x") for o in (np.arange(30), order)]
+    assert found[0] == pytest.approx(found[1])
 
 
 def test_divergence_of_known_distributions():
@@ -134,9 +160,9 @@ def test_a_copied_training_clip_is_nearer_than_any_other_song():
 
 
 def test_diversity_of_equal_clips_is_zero_and_grows_with_their_spread():
-    songs = np.arange(20)
-    assert distances.mean_distance(np.ones((20, 3)), songs, HOW, "same")[0] == 0
-    narrow, wide = (distances.mean_distance(scale * gaussian(20, 3, 1), songs, HOW, "x")[0] for scale in (1, 2))
+    songs, one = np.arange(20), np.ones((1, 20))
+    assert distances.mean_distance(np.ones((20, 3)), songs, one)[0] == 0
+    narrow, wide = (distances.mean_distance(scale * gaussian(20, 3, 1), songs, one)[0] for scale in (1, 2))
     assert wide == pytest.approx(2 * narrow)
 
 
@@ -160,30 +186,21 @@ def test_too_few_reference_clips_for_the_dimensions_are_refused_with_the_number_
 
 
 def test_paired_differences_are_tested_by_flipping_signs():
-    seeds = np.arange(40)
-    assert bootstrap.sign_flip_p(np.ones(40), seeds, HOW) == pytest.approx(1 / 201)
-    assert bootstrap.sign_flip_p(np.tile([1.0, -1.0], 20), seeds, HOW) == 1.0
-
-
-@pytest.mark.parametrize("hits", [0, 40])
-def test_a_share_on_which_all_clips_agree_has_the_exact_interval_not_none(hits):
-    found = HOW.share(hits / 40, np.full(200, hits / 40), np.arange(40))
-    exact = binomtest(hits, 40).proportion_ci(0.95, method="exact")
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    alike = HOW.share(hits / 40, np.full(200, hits / 40), np.repeat(np.arange(4), 10))
-    assert alike.high - alike.low > 5 * (found.high - found.low)
+    seeds = named(range(40))
+    assert permutation.sign_flip_p(np.ones(40), seeds, HOW) == pytest.approx(1 / 201)
+    assert permutation.sign_flip_p(np.tile([1.0, -1.0], 20), seeds, HOW) == 1.0
 
 
 @given(st.integers(0, 500))
 def test_weighted_statistics_with_weights_of_one_are_the_plain_ones(seed):
     one, other = gaussian(20, 2, seed).T
     classes = np.array(["a", "b"] * 10)
-    weights = bootstrap.ones(one)
-    assert bootstrap.weighted_correlation(one, other, weights)[0] == pytest.approx(np.corrcoef(one, other)[0, 1])
+    weights = intervals.ones(one)
+    assert intervals.weighted_correlation(one, other, weights)[0] == pytest.approx(np.corrcoef(one, other)[0, 1])
     plain = (one[classes == "a"].mean() + one[classes == "b"].mean()) / 2
-    assert bootstrap.weighted_class_mean(one, classes, weights)[0] == pytest.approx(plain)
+    assert intervals.weighted_class_mean(one, classes, weights)[0] == pytest.approx(plain)
 
 
 def test_shuffled_prompts_are_right_by_chance():
     asked = np.repeat(list("abcde"), 40)
-    assert bootstrap.shuffled_means(asked, asked, HOW).mean() == pytest.approx(0.2, abs=0.01)
+    assert permutation.shuffled_means(asked, asked, HOW).mean() == pytest.approx(0.2, abs=0.01)

@@ -31,7 +31,7 @@ def music(n_artists: int, separation: float, seed: int = 1) -> tuple[pd.DataFram
 def test_clear_emotions_of_unknown_artists_are_recognised():
     ears = judge.train_judge(*music(8, separation=8.0), seed=1)
     table, clips = music(4, separation=8.0, seed=2)
-    heard = ears.hear(table)
+    heard = ears.predict(table)
     assert np.mean(heard.predicted == clips["emotion"].to_numpy()) > 0.9
     assert np.corrcoef(heard.valence, clips["valence"])[0, 1] > 0.9
     np.testing.assert_allclose(heard.posterior.sum(axis=1), 1)
@@ -51,7 +51,7 @@ def test_no_artist_is_on_both_sides_of_a_fold():
 
 def test_the_same_seed_gives_the_same_judge():
     table, clips = music(5, separation=2.0)
-    first, second = (judge.train_judge(table, clips, seed=3).hear(table) for _ in range(2))
+    first, second = (judge.train_judge(table, clips, seed=3).predict(table) for _ in range(2))
     np.testing.assert_array_equal(first.posterior, second.posterior)
     np.testing.assert_array_equal(first.arousal, second.arousal)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -97,7 +98,21 @@ def test_findings_tell_the_negative_result(finished: Path) -> None:
     assert negative.startswith("Not reached: an accuracy above the base model's: exp1")
     assert all(name in negative for name in ("exp1", "exp2", "exp3"))
     assert "ours" not in negative
-    assert "4 training recipes" in asked
+    assert "4 training configurations" in asked
+
+
+def test_too_few_artists_are_said_instead_of_an_interval(finished: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(finished, tmp_path / "run")
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    few = {"value": 0.91, "low": None, "high": None, "n": 96, "n_artists": 4, "reason": "4 independent artists"}
+    metrics["judge"]["real_test_accuracy"] = metrics["experiments"]["ours"]["kad"] = few
+    (root / "reports/metrics.json").write_text(json.dumps(metrics))
+    found = results.load(root)
+    assert "91\xa0% (no interval, n\xa0=\xa096 by 4 artists)" in findings.sentences(found)[1]
+    report.write_report(root, root / "reports", "demo")
+    page = (root / "reports/index.html").read_text()
+    assert page.count("no interval: 4 independent artists") == 2
+    assert "n = 96, 4 artists" in page
 
 
 def test_the_labelled_songs_are_counted_in_the_plane(finished: Path) -> None:
@@ -108,9 +123,9 @@ def test_the_labelled_songs_are_counted_in_the_plane(finished: Path) -> None:
 
 def test_best_is_marked_by_the_direction_of_the_measure(finished: Path) -> None:
     measures = results.load(finished).measures
-    assert findings.best_arms(measures, "emotion_accuracy") == {"ours"}
-    assert findings.best_arms(measures, "kad") == {"ours"}
-    assert findings.best_arms(measures, "noise_floor_db") == set()
+    assert findings.best_systems(measures, "emotion_accuracy") == {"ours"}
+    assert findings.best_systems(measures, "kad") == {"ours"}
+    assert findings.best_systems(measures, "noise_floor_db") == set()
 
 
 def page_of(root: Path) -> str:

@@ -1,14 +1,14 @@
-"""What each model was trained with, in words, and what its training drew: results -> **recipes** -> page."""
+"""What each model was trained with, in words: results -> **training configuration** -> page."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tasks.report.results import BASE, Results
 
-SAID = {"{emotion}": "the emotion's word", "": "nothing"}  # prompts that are better told than quoted
+WORDS = {"{emotion}": "the emotion's word", "": "nothing"}  # prompts that are better described than quoted
 
 
-def recipes(results: Results) -> list[tuple[str, str]]:
+def training_configurations(results: Results) -> list[tuple[str, str]]:
     """(experiment, one sentence about how it was made), of every model that says so."""
     return [(name, sentence(name, results.models[name])) for name in results.experiments if name in results.models]
 
@@ -18,11 +18,11 @@ def sentence(name: str, made: Mapping[str, Any]) -> str:
     params, figures = made.get("parameters"), made.get("figures", {})
     if not params:
         return f"taken as it is: {made.get('name', 'a Stable Diffusion')}"
-    told = " / ".join(SAID.get(prompt, f"“{prompt}”") for prompt in params["prompts"])
+    prompts = " / ".join(WORDS.get(prompt, f"“{prompt}”") for prompt in params["prompts"])
     per_step = params["batch"] * params["accumulation"] * params["processes"]
     optimizer = params["optimizer"]
     parts = [
-        f"told {told}",
+        f"prompted with {prompts}",
         f"{figures.get('steps', params['steps'])} steps of {per_step} picture{'s' if per_step > 1 else ''}",
         f"{params['resolution']} pixels",
         f"learning rate {optimizer['learning_rate']:g}, {optimizer['schedule']}",
@@ -34,7 +34,7 @@ def sentence(name: str, made: Mapping[str, Any]) -> str:
 
 
 def drawn(results: Results) -> dict[str, dict[str, int]]:
-    """Experiment -> emotion -> pictures that training drew, of the recipes that draw the classes in turn.
+    """Experiment -> emotion -> pictures that training drew, of the configurations that draw the classes in turn.
 
     The others draw every picture once an epoch, so their shares are those of the training pictures.
     """
