@@ -18,6 +18,7 @@ from tasks.audio.write import FULL_SCALE, resample, write_listening, write_wav
 from tasks.convert.params import ConvertParams
 from tasks.core.errors import AudioError, InputError
 from tasks.core.files import sha256
+from tasks.core.layout import AUDIO
 from tasks.core.messages import shown
 
 __all__ = ["Decoded", "convert_song", "decode", "song_files", "write_listening", "write_wav"]
@@ -189,7 +190,7 @@ def check_rejected(table: pd.DataFrame, params: ConvertParams) -> None:
     first = rejected.sort_values("song_id").head(5)
     raise AudioError(
         f"{len(rejected)} of {len(table)} songs cannot be used",
-        where="data/raw/audio",
+        where=AUDIO,
         expected=f"at most {params.max_rejected_share:.0%} (convert.max_rejected_share)",
         got="".join(f"\n    {row.source_file}: {row.reason}" for row in first.itertuples())
         + (f"\n    and {len(rejected) - 5} more" if len(rejected) > 5 else ""),

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError
-from tasks.core.layout import BY_SONG
+from tasks.core.layout import BY_SONG, DATASET, DATASET_TABLE, GENERATED, MODELS, WAV_MANIFEST
 from tasks.lineage import song_facts
 from tasks.lineage.dvc_dirs import listing_content, names_of_song
 from tasks.lineage.history import Step, steps
 from tasks.lineage.records import songs_of
-from tasks.lineage.upstream import Makers
+from tasks.lineage.upstream import Makers, covers
 
-DATASET = "data/dataset"
 ROLES = {"train": "learned from it", "validation": "was watched on it", "test": "was judged against it"}
 
 
@@ -61,14 +60,14 @@ def downstream(root: Path, song: int) -> Downstream:
         raise InputError(
             "no such song",
             got=song,
-            expected="a song id of data/wav/manifest.parquet, or of an earlier run known here",
+            expected=f"a song id of {WAV_MANIFEST}, or of an earlier run known here",
             todo="in a fresh clone `dvc fetch --all-commits` brings what earlier versions held",
         )
     return Downstream(
         song_id=song,
         facts=facts,
         segments=tuple(song_facts.windows(root, song)),
-        pictures=tuple(row["file_name"] for row in song_facts.rows_where(root, song_facts.DATASET, "song_id", song)),
+        pictures=tuple(row["file_name"] for row in song_facts.rows_where(root, DATASET_TABLE, "song_id", song)),
         made=tuple(
             made(root, step, out, song, role) for step, role in reached for out in outputs_with(root, step, song)
         ),
@@ -112,11 +111,12 @@ def role_in(root: Path, step: Step, song: int, inputs: dict[str, str | None]) ->
         return f"is in its {splits[0]} split" if splits[0] in ROLES else "is in it"
     if named:
         return None  # its files are named by song, and none is this one's
-    split = parts_with(root, DATASET, step.inputs.get(DATASET, ""), song)
+    dataset = DATASET.as_posix()
+    split = parts_with(root, dataset, step.inputs.get(dataset, ""), song)
     learned = [part for part in ("train", "validation") if split and part in split]
     if learned:
         return ROLES[learned[0]]
-    others = {path: role for path, role in inputs.items() if role and (path != DATASET or split is None)}
+    others = {path: role for path, role in inputs.items() if role and (path != dataset or split is None)}
     return next((inherited(path, role) for path, role in others.items()), None)
 
 
@@ -133,7 +133,7 @@ def parts_with(root: Path, path: str, md5: str, song: int) -> list[str] | None:
 
 def inherited(path: str, role: str) -> str:
     """The role of a song that came in through an input."""
-    if path.startswith(("models/", "data/generated")):
+    if covers(MODELS, path) or covers(GENERATED, path):
         return f"through {path}, which {role}" if role in ROLES.values() else f"through {path}"
     return "is in it"
 
@@ -180,7 +180,7 @@ def text(found: Downstream) -> str:
         for one in versions:
             lines.append(f"  {one.path}  md5 {one.md5[:12]}  {one.stage}: {one.role}{origin(one)}")
             lines += [f"    {line}" for line in wrapped(list(one.files))]
-    models = sorted({one.path for one in found.made if one.path.startswith("models/")})
+    models = sorted({one.path for one in found.made if covers(MODELS, one.path)})
     lines += ["", f"models: {', '.join(models) if models else 'none was made from this song'}"]
     return "\n".join(lines)
 

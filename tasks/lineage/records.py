@@ -18,7 +18,7 @@ from typing import Any
 
 from tasks.core.errors import EmoriffError, InputError
 from tasks.core.files import digest
-from tasks.core.layout import LOCAL
+from tasks.core.layout import BASE, LOCAL, MODELS
 from tasks.core.messages import without_secrets
 from tasks.core.reading import record_of
 from tasks.core.storage import replacing
@@ -127,7 +127,7 @@ def begun(root: Path, stage: pipeline.Stage, stages: dict[str, pipeline.Stage]) 
         outputs={},
         code={path: md5 for path, md5 in hashes.items() if pipeline.is_code(path)},
         seeds={} if seed is None else {"seed": seed},
-        base=base_of(root, values) if any(path.startswith("models") for path in stage.deps) else {},
+        base=base_of(root, values) if any(is_made(path, [MODELS.as_posix()]) for path in stage.deps) else {},
     )
 
 
@@ -187,7 +187,7 @@ def base_of(root: Path, values: dict[str, Any]) -> dict[str, Any]:
     found = {"repository": wanted.get("repository") or "demo", "revision": wanted.get("revision")}
     weights = {
         path.relative_to(root).as_posix(): Cache(root / LOCAL).md5(path)
-        for path in sorted((root / "models" / "base").rglob("*.safetensors"))
+        for path in sorted((root / BASE).rglob("*.safetensors"))
     }
     return found | ({"weights_md5": weights} if weights else {})
 

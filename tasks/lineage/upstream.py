@@ -55,9 +55,9 @@ class Makers:
         return made_md5(self.root, step, path) in (md5, None)
 
 
-def covers(folder: str, path: str) -> bool:
+def covers(folder: Path | str, path: str) -> bool:
     """Whether `path` is `folder` or below it."""
-    return path == folder or path.startswith(folder + "/")
+    return path == str(folder) or path.startswith(f"{folder}/")
 
 
 def ancestry(makers: Makers, start: Step) -> Ancestry:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError, LockError
-from tasks.core.layout import BY_SONG
+from tasks.core.layout import BY_SONG, WAV_MANIFEST
 from tasks.core.params_base import is_default
 from tasks.execution import closure
 from tasks.lineage import changes, code, pipeline, song_facts
@@ -150,9 +150,9 @@ def verdict(
 
 def works_by_song(root: Path, stage: Stage) -> bool:
     """Whether a stage's items are songs: its flow sends them to the pool, and its output is by song."""
-    flow = root / "flows" / f"{stage.name}.py"
     by_song = any(Path(out) in BY_SONG for out in stage.outs)
-    return by_song and flow.is_file() and "in_pool(" in flow.read_text("utf-8")
+    flows = [root / dep for dep in stage.deps if Path(dep).parent == Path("flows") and (root / dep).is_file()]
+    return by_song and any("in_pool(" in flow.read_text("utf-8") for flow in flows)
 
 
 def changes_output(one: Verdict) -> bool:
@@ -169,7 +169,7 @@ def consequence(before: Verdict, stage: Stage, maker: Stage) -> Reason:
 
 def n_songs(root: Path) -> int | None:
     """Songs of the converted collection as it is; None where there is none yet."""
-    return len(song_facts.rows(root, song_facts.WAV, ["song_id"])) or None
+    return len(song_facts.rows(root, WAV_MANIFEST, ["song_id"])) or None
 
 
 def own_reasons(root: Path, stage: Stage, last: Locked | None, known: list[Step], status: list[Any]) -> list[Reason]:
@@ -196,12 +196,17 @@ def dep_reasons(root: Path, last: Locked, known: list[Step], path: str, state: A
         return parameter_reasons(root, last, sorted(state))
     old = last.deps.get(path)
     if pipeline.is_code(path):
-        return code_reasons(root, last.name, path, old)
+        return code_reasons(root, flow_of(last), path, old)
     found = changes.data(root, known, path, old)
     return [Reason("data", path, found.lines, found.songs, all_songs=touches_all(found))]
 
 
-def code_reasons(root: Path, stage: str, path: str, old: str | None) -> list[Reason]:
+def flow_of(stage: Stage | Locked) -> str:
+    """The name of the flow that a stage runs, by the source that it depends on."""
+    return next((Path(dep).stem for dep in stage.deps if Path(dep).parent == Path("flows")), stage.name.split("@")[0])
+
+
+def code_reasons(root: Path, flow: str, path: str, old: str | None) -> list[Reason]:
     """One reason for every file that changed in a source file or package."""
     if old is None:
         return [Reason("code", path, ("is imported now, was not before",), all_songs=True)]
@@ -210,29 +215,29 @@ def code_reasons(root: Path, stage: str, path: str, old: str | None) -> list[Rea
         return [Reason("code", path, ("its former files are neither in .emoriff nor in git",), all_songs=True)]
     now = sources_now(root, path)
     return [
-        file_reason(root, stage.split("@")[0].removesuffix("_base"), name, then.get(name))
+        file_reason(root, flow, name, then.get(name))
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]
 
 
-def file_reason(root: Path, stage: str, name: str, old: str | None) -> Reason:
-    """A changed source file, and whether it decides any byte of the stage's result."""
+def file_reason(root: Path, flow: str, name: str, old: str | None) -> Reason:
+    """A changed source file, and whether it decides any byte of the flow's result."""
     before = changes.old_source(root, name, old) if old else b""
     text = None if before is None else before.decode("utf-8", "replace")
     found = changes.source_lines(root, name, old)
-    return Reason("code", name, found.lines, all_songs=True, computes=decides(root, stage, name, text))
+    return Reason("code", name, found.lines, all_songs=True, computes=decides(root, flow, name, text))
 
 
-def decides(root: Path, stage: str, name: str, before: str | None) -> bool:
-    """Whether the change of a source file can change what a stage makes (`before`: its text; None: not known)."""
+def decides(root: Path, flow: str, name: str, before: str | None) -> bool:
+    """Whether the change of a source file can change what a flow makes (`before`: its text; None: not known)."""
     if not name.endswith(".py"):
         return True
     after = (root / name).read_text("utf-8") if (root / name).is_file() else ""
     if name.startswith("flows/"):
         return before is None or closure.tasks_digest(before) != closure.tasks_digest(after, name)
     module = name.removesuffix(".py").replace("/", ".")
-    if closure.is_plumbing(module) or (after and module not in closure.modules_of_stage(stage)):
+    if closure.is_plumbing(module) or (after and module not in closure.modules_of_stage(flow)):
         return False
     return before is None or closure.source_digest(before) != closure.source_digest(after, name)
 
