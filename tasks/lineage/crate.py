@@ -1,7 +1,7 @@
 """A lineage for publishing: **lineage** + artifact -> RO-Crate folder.
 
 RO-Crate 1.1 (Soiland-Reyes et al. 2022) after the profile Process Run Crate: the artifact with its sidecars,
-one CreateAction a stage, the software at its commit, and beside them lineage.json and PROV-JSON. What went
+one CreateAction per stage, the software at its commit, and beside them lineage.json and PROV-JSON. What went
 in is described with its hash, not copied: the songs' licence may not allow it. The host's name stays out.
 """
 

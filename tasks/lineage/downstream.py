@@ -13,7 +13,7 @@ from typing import Any
 from tasks.core.errors import InputError
 from tasks.core.layout import BY_SONG, DATASET, DATASET_TABLE, GENERATED, MODELS, WAV_MANIFEST
 from tasks.lineage import song_facts
-from tasks.lineage.dvc_dirs import listing_content, names_of_song
+from tasks.lineage.dvc_dirs import manifest_content, names_of_song
 from tasks.lineage.history import Step, steps
 from tasks.lineage.records import songs_of
 from tasks.lineage.upstream import Makers, covers
@@ -22,7 +22,7 @@ ROLES = {"train": "learned from it", "validation": "was watched on it", "test": 
 
 
 @dataclass(frozen=True)
-class Made:
+class OutputVersion:
     """One version of an output that has the song in it or behind it."""
 
     path: str
@@ -30,7 +30,7 @@ class Made:
     stage: str
     role: str  # how the song went in
     now: bool  # it is what dvc.lock has now
-    files: tuple[str, ...]  # the song's own files in it, where names tell
+    files: tuple[str, ...]  # the song's own files in it, where file names carry song ids
     commit: str | None
     when: str | None
     identity: str
@@ -44,7 +44,7 @@ class Downstream:
     facts: dict[str, Any]  # source, WAV, label, counts as they are now
     segments: tuple[dict[str, Any], ...]
     pictures: tuple[str, ...]  # file names in data/dataset
-    made: tuple[Made, ...]  # in data-flow order, present versions first
+    made: tuple[OutputVersion, ...]  # in data-flow order, present versions first
 
 
 def downstream(root: Path, song: int) -> Downstream:
@@ -69,7 +69,9 @@ def downstream(root: Path, song: int) -> Downstream:
         segments=tuple(song_facts.windows(root, song)),
         pictures=tuple(row["file_name"] for row in song_facts.rows_where(root, DATASET_TABLE, "song_id", song)),
         made=tuple(
-            made(root, step, out, song, role) for step, role in reached for out in outputs_with(root, step, song)
+            output_version(root, step, out, song, role)
+            for step, role in reached
+            for out in outputs_with(root, step, song)
         ),
     )
 
@@ -121,13 +123,13 @@ def role_in(root: Path, step: Step, song: int, inputs: dict[str, str | None]) ->
 
 
 def parts_with(root: Path, path: str, md5: str, song: int) -> list[str] | None:
-    """The parts ("train", "audio", "") of a folder version that hold the song; None: its names cannot tell."""
+    """The parts ("train", "audio", "") of a folder version that hold the song; None: its file names carry no ids."""
     if Path(path) not in BY_SONG:
         return None
     names = names_of_song(root, md5, song)
     if names is not None:
         return sorted({name.split("/")[0] if "/" in name else "" for name in names})
-    kept = songs_of(root, md5) if not listing_content(root, md5) else None
+    kept = songs_of(root, md5) if not manifest_content(root, md5) else None
     return None if not kept else [part for part, ids in kept.items() if song in ids]
 
 
@@ -143,9 +145,9 @@ def outputs_with(root: Path, step: Step, song: int) -> list[str]:
     return [out for out, md5 in sorted(step.outputs.items()) if parts_with(root, out, md5, song) != []]
 
 
-def made(root: Path, step: Step, out: str, song: int, role: str) -> Made:
+def output_version(root: Path, step: Step, out: str, song: int, role: str) -> OutputVersion:
     """One output of a reached step."""
-    return Made(
+    return OutputVersion(
         path=out,
         md5=step.outputs[out],
         stage=step.stage,
@@ -190,7 +192,7 @@ def without_id(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key != "song_id"}
 
 
-def origin(one: Made) -> str:
+def origin(one: OutputVersion) -> str:
     """When and by which commit, where known."""
     parts = [one.when[:19] if one.when else "", f"commit {one.commit[:10]}" if one.commit else ""]
     return f" ({', '.join(part for part in parts if part)})" if any(parts) else ""

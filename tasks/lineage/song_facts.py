@@ -40,7 +40,7 @@ def table(root: Path, name: Path, columns: list[str] | None = None) -> "pa.Table
         file = ParquetFile(path)
         there = set(file.schema_arrow.names)
         return file.read(columns=None if columns is None else [column for column in columns if column in there])
-    except Exception as error:  # pyarrow tells damage in a dozen ways
+    except Exception as error:  # pyarrow reports damage in a dozen ways
         todo = "run the stage that writes it again"
         raise InputError("not a readable Parquet file", where=path, got=error, todo=todo) from error
 
