@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.record import Report
 from tasks.core.files import write_json, write_parquet, write_text
-from tasks.lineage.dvc_dirs import folder_md5, listing_bytes, stored
+from tasks.lineage.dvc_dirs import folder_md5, manifest_bytes, stored
 from tasks.lineage.pipeline import read_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -130,7 +130,7 @@ def folder(root: Path, files: dict[str, str]) -> str:
     name = folder_md5(files)
     path = stored(root, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(listing_bytes(files))
+    path.write_bytes(manifest_bytes(files))
     return name
 
 

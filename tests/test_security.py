@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import settings as params_settings
+from tasks.audio import decoding
 from tasks.convert import convert
 from tasks.core import csv_tables
 from tasks.core.errors import EmoriffError, InputError, MeasureError, ModelError, ParameterError
@@ -389,7 +390,7 @@ def test_a_playlist_is_not_followed(tmp_path):
         for name, text in lists.items():
             (tmp_path / name).write_text(text)
             with pytest.raises(EmoriffError):
-                convert.decode(tmp_path / name)
+                decoding.decode(tmp_path / name)
         assert server.requests == []
 
 

@@ -16,6 +16,7 @@ import psutil
 from flows.engine.run import alive, tell
 from flows.engine.server import DATABASE, LOCAL, START_SECONDS, answers, copy_database, new_database, settings, words_of
 from tasks.core.errors import EmoriffError
+from tasks.core.layout import REPORTS
 
 POOL = "emoriff"
 ENGINE = "prefect.engine"  # the module in which a worker runs a flow
@@ -142,8 +143,8 @@ def is_run_here(process: psutil.Process) -> bool:
 
 def start_pages(port: int) -> subprocess.Popen[bytes]:
     """A small server of reports/, so that the links in Prefect's UI lead to the page and its pictures."""
-    Path("reports").mkdir(exist_ok=True)
-    words = ["http.server", str(port), "--bind", "127.0.0.1", "--directory", "reports"]
+    REPORTS.mkdir(exist_ok=True)
+    words = ["http.server", str(port), "--bind", "127.0.0.1", "--directory", REPORTS.as_posix()]
     with (LOCAL / "serve.log").open("ab") as output:
         return started(*words, output=output)
 

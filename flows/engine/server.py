@@ -25,6 +25,7 @@ import psutil
 from packaging.version import InvalidVersion, parse
 from pydantic import StringConstraints
 
+from tasks.core import layout
 from tasks.core.errors import EmoriffError
 from tasks.core.files import write_json
 from tasks.core.messages import shown
@@ -32,7 +33,7 @@ from tasks.core.reading import record_in
 from tasks.core.storage import replacing
 from tasks.execution.locks import Pid, lock, runs
 
-LOCAL = Path(".emoriff") / "prefect"
+LOCAL = layout.LOCAL / "prefect"
 STATE = LOCAL / "server.json"
 DATABASE = LOCAL / "prefect.db"
 START_SECONDS = 600.0  # seconds of a busy machine: seen to take 270 where 20 processes shared 2 cores

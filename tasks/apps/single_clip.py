@@ -68,7 +68,7 @@ def source_picture(file: Path, model: sampling.Model, params: Params) -> NDArray
     if file.suffix.lower() == ".png":
         picture = forward.load(file)
     else:
-        from tasks.convert.convert import decode
+        from tasks.audio.decoding import decode
 
         decoded = decode(file)
         picture = forward.encode(decoded.waveform, decoded.sample_rate_hz, params.spectrogram)

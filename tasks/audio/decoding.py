@@ -1,7 +1,7 @@
 """Any audio file as a waveform: MP3, WAV, ... -> **samples in -1..1** -> audio.
 
 libsndfile first: in process and three to four times faster; what it cannot read goes to ffmpeg through pydub.
-Two decoders differ in their samples, so the one that was used is told along with its version.
+Two decoders differ in their samples, so the one that was used is reported with its version.
 """
 
 import os
@@ -45,7 +45,7 @@ DAMAGE = re.compile(r"error: |Trying to resync")
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedAudio:
     """A decoded file. `waveform` is float32 [channels, samples], in -1..1 but for overshoot of lossy coders."""
 
     waveform: np.ndarray
@@ -60,7 +60,7 @@ class UnreadableError(AudioError):
     """This decoder cannot read the file."""
 
 
-def decode(path: Path) -> Decoded:
+def decode(path: Path) -> DecodedAudio:
     """The waveform of a file, decoded once, by content and not by its name.
 
     Flags: truncated (the file announces more than it holds), damaged (the decoder had to skip bytes),
@@ -87,12 +87,12 @@ def decode(path: Path) -> Decoded:
     return decoded
 
 
-def _flagged(decoded: Decoded, flag: str, remark: str = "") -> Decoded:
+def _flagged(decoded: DecodedAudio, flag: str, remark: str = "") -> DecodedAudio:
     remarks = (*decoded.remarks, remark) if remark else decoded.remarks
     return replace(decoded, flags=(*decoded.flags, flag), remarks=remarks)
 
 
-def decode_with_soundfile(path: Path) -> Decoded:
+def decode_with_soundfile(path: Path) -> DecodedAudio:
     """The file as libsndfile reads it.
 
     Raises:
@@ -105,7 +105,7 @@ def decode_with_soundfile(path: Path) -> Decoded:
     except soundfile.LibsndfileError as error:
         raise UnreadableError(f"libsndfile: {_reason(error)}", where=path) from error
     waveform = np.ascontiguousarray(np.concatenate(blocks).T) if blocks else np.zeros((1, 0), np.float32)
-    decoded = Decoded(waveform, rate, "libsndfile", soundfile.__libsndfile_version__)
+    decoded = DecodedAudio(waveform, rate, "libsndfile", soundfile.__libsndfile_version__)
     announced = max(frames, _announced_frames(header, waveform.shape[0]))
     if announced - waveform.shape[1] > END_SECONDS * rate:
         remark = f"announces {announced / rate:.2f} s, holds {waveform.shape[1] / rate:.2f} s"
@@ -146,7 +146,7 @@ def _announced_frames(header: str, n_channels: int) -> int:
     return int(sizes[1]) // max(1, int(align[1]) if align else 2 * n_channels)
 
 
-def decode_with_ffmpeg(path: Path, reason: AudioError) -> Decoded:
+def decode_with_ffmpeg(path: Path, reason: AudioError) -> DecodedAudio:
     """The file as ffmpeg reads it, through pydub.
 
     Args:
@@ -167,7 +167,7 @@ def decode_with_ffmpeg(path: Path, reason: AudioError) -> Decoded:
     segment, kind = _pydub_segment(path, reason)
     samples = np.array(segment.get_array_of_samples(), dtype=np.float32).reshape(-1, segment.channels).T
     waveform = np.ascontiguousarray(samples / np.float32(1 << (8 * segment.sample_width - 1)))
-    decoded = Decoded(waveform, segment.frame_rate, "ffmpeg", f"{ffmpeg_version()}, pydub {version('pydub')}")
+    decoded = DecodedAudio(waveform, segment.frame_rate, "ffmpeg", f"{ffmpeg_version()}, pydub {version('pydub')}")
     sound, expected = FORMATS.get(path.suffix.lower(), ("", ""))
     if expected not in kind:
         return _flagged(decoded, "mislabelled", f"holds {kind}")
@@ -185,12 +185,12 @@ def _pydub_segment(path: Path, reason: AudioError) -> tuple[Any, str]:
     AudioSegment.converter = ffmpeg()
     try:
         with _unnamed(path) as content:
-            told = _ffmpeg("-hide_banner", "-i", content)
-            kind, audio = INPUT.search(told), STREAM.search(told)
+            printed = _ffmpeg("-hide_banner", "-i", content)
+            kind, audio = INPUT.search(printed), STREAM.search(printed)
             if kind and not audio:
                 raise AudioError("not audio", where=path, got=f"{reason.what}; ffmpeg finds no audio in it")
             if not kind or not audio:
-                raise ValueError(told)
+                raise ValueError(printed)
             # pydub's other way asks ffprobe, and then names the decoder; here ffmpeg chooses it, as for Riffusion
             return AudioSegment.from_file_using_temporary_files(content), kind[1]
     except (CouldntDecodeError, LookupError, ValueError) as error:
@@ -225,7 +225,7 @@ def ffmpeg() -> str | None:
 
 
 def _ffmpeg(*arguments: str) -> str:
-    """What ffmpeg tells, wherever it tells it."""
+    """What ffmpeg prints, on either stream."""
     done = subprocess.run([str(ffmpeg()), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.stdout.decode("utf-8", "replace")
 

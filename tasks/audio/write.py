@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Waveforms as files: float32 [channels, samples] -> **WAV, MP3, Opus** -> convert, generate, report."""
 
 import io
 from pathlib import Path
@@ -63,7 +63,7 @@ def _pcm16(waveform: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, samples: np.ndarray, rate: int, form: str, subtype: str) -> None:
-    """Encoded in memory first: libsndfile does not tell a full disk from other faults."""
+    """Encoded in memory first: libsndfile reports a full disk as any other fault."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.T, rate, format=form, subtype=subtype)
     encoded = buffer.getvalue()

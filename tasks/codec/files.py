@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from tasks.audio import write as audio_files
-from tasks.audio.decoding import Decoded, decode, decode_with_ffmpeg, ffmpeg
+from tasks.audio.decoding import DecodedAudio, decode, decode_with_ffmpeg, ffmpeg
 from tasks.codec import forward, inversion
 from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.errors import AudioError, ImageError, ParameterError
@@ -40,7 +40,7 @@ def encode_file(audio: Path, png: Path, params: SpectrogramParams, tile: bool) -
     return written
 
 
-def decoded_as_riffusion(audio: Path) -> Decoded:
+def decoded_as_riffusion(audio: Path) -> DecodedAudio:
     """The file's waveform; MP3 by ffmpeg, because Riffusion decodes so.
 
     libsndfile differs by one step of 16 bits here and there, and at the start of files cut out of a longer MP3.

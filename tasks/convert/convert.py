@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.audio.decoding import Decoded, decode
+from tasks.audio.decoding import DecodedAudio, decode
 from tasks.audio.loudness import loudness
-from tasks.audio.write import FULL_SCALE, resample, write_listening, write_wav
+from tasks.audio.write import FULL_SCALE, resample, write_wav
 from tasks.convert.params import ConvertParams
 from tasks.core.errors import AudioError, InputError
 from tasks.core.files import sha256
+from tasks.core.layout import AUDIO
 from tasks.core.messages import shown
-
-__all__ = ["Decoded", "convert_song", "decode", "song_files", "write_listening", "write_wav"]
 
 COLUMNS = {  # of data/wav/manifest.parquet; what is not known of a rejected song is null
     "song_id": "int64",
@@ -128,7 +127,7 @@ def one_line(error: AudioError) -> str:
     return " ".join(shown("; ".join([error.what, *details])).split())
 
 
-def prepare(decoded: Decoded, params: ConvertParams) -> Song:
+def prepare(decoded: DecodedAudio, params: ConvertParams) -> Song:
     """The song at the wanted rate and number of channels, checked.
 
     Flags: those of `decode`; clipped (more full-scale samples than `clipped_share`); attenuated (lossy coders
@@ -189,7 +188,7 @@ def check_rejected(table: pd.DataFrame, params: ConvertParams) -> None:
     first = rejected.sort_values("song_id").head(5)
     raise AudioError(
         f"{len(rejected)} of {len(table)} songs cannot be used",
-        where="data/raw/audio",
+        where=AUDIO,
         expected=f"at most {params.max_rejected_share:.0%} (convert.max_rejected_share)",
         got="".join(f"\n    {row.source_file}: {row.reason}" for row in first.itertuples())
         + (f"\n    and {len(rejected) - 5} more" if len(rejected) > 5 else ""),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.core import layout
 from tasks.core.errors import InputError
 from tasks.core.files import write_parquet, write_text
 from tasks.core.reading import json_of, parquet_of
@@ -36,9 +37,13 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
     Raises:
         InputError: as `join`, `check_artists` and `check_counts`.
     """
-    manifest = parquet_of(spectrograms / "manifest.parquet", [*KEYS[1:], "file", "max_value", "loudness_lufs"])
-    songs = parquet_of(labels / "songs.parquet", ["song_id", "emotion", "artist", "split", "status", "reason"])
-    segments = parquet_of(labels / "segments.parquet", [*KEYS[1:3], "emotion", "valence", "arousal", "provenance"])
+    manifest = parquet_of(
+        spectrograms / layout.SPECTROGRAM_MANIFEST.name, [*KEYS[1:], "file", "max_value", "loudness_lufs"]
+    )
+    songs = parquet_of(labels / layout.SONG_LABELS.name, ["song_id", "emotion", "artist", "split", "status", "reason"])
+    segments = parquet_of(
+        labels / layout.SEGMENT_LABELS.name, [*KEYS[1:3], "emotion", "valence", "arousal", "provenance"]
+    )
     present = sorted(path.name for path in spectrograms.glob("*.png"))
     rows, excluded = join(manifest, segments, songs, present)
     check_artists(rows)
@@ -47,9 +52,9 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
     written = [_place(spectrograms / Path(name).name, target / name, cache) for name in rows["file_name"]]
     for split in SPLITS:
         written.append(_write_metadata(target / split / "metadata.jsonl", rows[rows["split"] == split]))
-    write_parquet(target / "dataset.parquet", rows)
-    write_parquet(target / "excluded.parquet", excluded)
-    report = json_of(labels / "report.json")
+    write_parquet(target / layout.DATASET_TABLE.name, rows)
+    write_parquet(target / layout.EXCLUDED.name, excluded)
+    report = json_of(labels / layout.LABEL_REPORT.name)
     origin = json_of(sources).get("sources", []) if sources.is_file() else []
     try:
         text = card(rows, excluded, report, origin)
@@ -57,7 +62,9 @@ def write_dataset(spectrograms: Path, labels: Path, sources: Path, target: Path,
         got, todo = f"{type(error).__name__}: {error}", "run `emoriff label` and `emoriff download` again"
         raise InputError("its records have another form", where=f"{labels}, {sources}", got=got, todo=todo) from error
     write_text(target / "README.md", text)
-    prune(target, [*written, *(target / name for name in ("dataset.parquet", "excluded.parquet", "README.md"))])
+    prune(
+        target, [*written, *(target / name for name in (layout.DATASET_TABLE.name, layout.EXCLUDED.name, "README.md"))]
+    )
 
 
 def join(
@@ -82,7 +89,7 @@ def join(
     if not used.any():
         raise InputError(
             "no picture has a label",
-            where="data/spectrograms and data/labels",
+            where=f"{layout.SPECTROGRAMS} and {layout.LABELS}",
             expected="pictures of songs that have labels",
             got="; ".join(f"{n} x {reason}" for reason, n in table["reason"].value_counts().items()) or "no pictures",
             todo="run `emoriff label` and `emoriff spectrogram` again",
@@ -153,7 +160,7 @@ def check_artists(rows: pd.DataFrame) -> None:
     if shared:
         raise InputError(
             f"{len(shared)} artist(s) in more than one split",
-            where="data/labels/songs.parquet",
+            where=layout.SONG_LABELS,
             expected="all songs of an artist in one split, or the test is not one",
             got=", ".join(shared[:5]),
             todo="run `emoriff label` again",
@@ -172,7 +179,7 @@ def check_counts(rows: pd.DataFrame, songs: pd.DataFrame, params: DatasetParams)
     if len(few):
         raise InputError(
             "too few training pictures of a class",
-            where="data/dataset",
+            where=layout.DATASET,
             expected=f"at least {params.min_images_per_class} of each (dataset.min_images_per_class)",
             got=", ".join(f"{name} {n}" for name, n in few.items()),
             todo="add songs of that class, take another label.split.salt or label.scheme, or lower the minimum",

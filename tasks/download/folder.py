@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core import layout
 from tasks.core.csv_tables import header, number, rows_of, safe, song_id_of
 from tasks.core.errors import InputError
 from tasks.core.files import write_text
@@ -52,7 +53,9 @@ def take_folder(params: FolderParams, target: Path) -> tuple[dict[str, Any], lis
     audio, unnamed = find_audio(Path(params.audio))
     labels = read_labels(Path(params.labels), params.scale_min, params.scale_max)
     _check_pairs(params, audio, labels)
-    taken = [_copy(path, target / "audio" / f"{song_id}{path.suffix.lower()}") for song_id, path in audio.items()]
+    taken = [
+        _copy(path, target / layout.AUDIO.name / f"{song_id}{path.suffix.lower()}") for song_id, path in audio.items()
+    ]
     taken += _write_tables(labels, target)
     row = {
         "name": "folder",
@@ -197,8 +200,8 @@ def _write_tables(labels: dict[int, Label], target: Path) -> list[Path]:
     """DEAM's static annotation file (the standard deviations are not known) and a metadata file."""
     ratings = [[label.song_id, _decimal(label.valence), "", _decimal(label.arousal), ""] for label in labels.values()]
     header = ["song_id", "valence_mean", "valence_std", "arousal_mean", "arousal_std"]
-    annotations = target / "annotations" / "static_annotations_folder.csv"
-    metadata = target / "metadata" / "metadata_folder.csv"
+    annotations = target / layout.ANNOTATIONS.name / "static_annotations_folder.csv"
+    metadata = target / layout.METADATA.name / "metadata_folder.csv"
     write_text(annotations, _csv([header, *ratings]))
     artists = [[label.song_id, label.artist] for label in labels.values()]
     write_text(metadata, _csv([["song_id", "artist"], *artists]))

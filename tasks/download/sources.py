@@ -16,6 +16,7 @@ from pydantic import StringConstraints
 
 from tasks.core.errors import DownloadError, ParameterError
 from tasks.core.files import sha256, write_json
+from tasks.core.layout import SOURCES
 from tasks.core.reading import record_in
 from tasks.core.storage import replacing
 from tasks.download import archives
@@ -54,7 +55,7 @@ def obtain(params: DownloadParams, target: Path, work: Path, progress: Progress 
     """
     folder = params.folder
     entries = [take_folder(folder, target)] if folder else _take_sources(params, target, work, progress)
-    record = target / "sources.json"
+    record = target / SOURCES.name
     write_json(record, {"sources": [entry for entry, _ in entries]})
     prune(target, [record, *(path for _, taken in entries for path in taken)])
 

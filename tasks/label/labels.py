@@ -15,6 +15,7 @@ import pandas as pd
 from tasks.core.csv_tables import safe_table
 from tasks.core.errors import InputError, ParameterError
 from tasks.core.files import write_json, write_parquet
+from tasks.core.layout import LABEL_REPORT, RAW, SEGMENT_LABELS, SEGMENTS, SONG_LABELS
 from tasks.core.messages import shown
 from tasks.core.reading import parquet_of
 from tasks.core.storage import replacing
@@ -44,11 +45,11 @@ class Labels:
 def write_labels(raw: Path, segments: Path, target: Path, params: LabelParams, seed: int) -> None:
     """`target` holds songs.parquet, songs.csv, segments.parquet and report.json."""
     labels = build(raw, parquet_of(segments, ["song_id", "segment", "start_seconds", "length_seconds"]), params, seed)
-    write_parquet(target / "songs.parquet", labels.songs)
-    with replacing(target / "songs.csv") as temporary:
+    write_parquet(target / SONG_LABELS.name, labels.songs)
+    with replacing(target / SONG_LABELS.with_suffix(".csv").name) as temporary:
         safe_table(labels.songs).to_csv(temporary, index=False, lineterminator="\n")
-    write_parquet(target / "segments.parquet", labels.segments)
-    write_json(target / "report.json", labels.report)
+    write_parquet(target / SEGMENT_LABELS.name, labels.segments)
+    write_json(target / LABEL_REPORT.name, labels.report)
 
 
 def build(raw: Path, segments: pd.DataFrame, params: LabelParams, seed: int) -> Labels:
@@ -129,7 +130,7 @@ def with_audio(songs: pd.DataFrame, song_ids: pd.Series) -> pd.DataFrame:
     if silent.all():
         raise InputError(
             "no annotation belongs to any audio",
-            where="data/segments and data/raw",
+            where=f"{SEGMENTS} and {RAW}",
             expected="audio files named <song_id>.<ext> with the ids of the annotation files",
             got=f"audio {sorted(heard)[:5]}, annotations {songs['song_id'].tolist()[:5]}",
             todo="rename the audio, or correct the column song_id",

@@ -1,4 +1,4 @@
-"""What came out of a corrupt entry of DVC's cache: dvc.lock + files here -> **corrupt entries** -> made again.
+"""Repair of DVC's cache: dvc.lock + files here -> **corrupt entries removed** -> their stages run again.
 
 DVC trusts an entry that is read-only without reading it, so it can check out bytes that have another hash than
 dvc.lock says. `emoriff repro` looks for them at its end.
@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.core.layout import LOCAL
 from tasks.execution.cache import Cache, md5_of
 from tasks.lineage import pipeline
-from tasks.lineage.dvc_dirs import listing, stored
+from tasks.lineage.dvc_dirs import dir_manifest, stored
 
 
 def remove_corrupt(root: Path) -> list[str]:
@@ -29,9 +29,9 @@ def remove_corrupt(root: Path) -> list[str]:
 
 
 def locked_files(root: Path, outs: dict[str, str]) -> dict[str, str]:
-    """Path -> MD5 of every file of these outputs, those of folders by DVC's listing of them."""
+    """Path -> MD5 of every file of these outputs, those of folders by DVC's manifest of them."""
     files: dict[str, str] = {}
     for out, md5 in outs.items():
-        inside = (listing(root, md5) or {}) if md5.endswith(".dir") else {"": md5}
+        inside = (dir_manifest(root, md5) or {}) if md5.endswith(".dir") else {"": md5}
         files |= {f"{out}/{name}".rstrip("/"): value for name, value in inside.items()}
     return files

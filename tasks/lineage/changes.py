@@ -16,10 +16,10 @@ from tasks.core.errors import InputError
 from tasks.core.layout import LOCAL
 from tasks.execution.cache import Cache
 from tasks.lineage.code import GIT_VERSIONS
-from tasks.lineage.dvc_dirs import listing, song_of, stored
+from tasks.lineage.dvc_dirs import dir_manifest, song_of, stored
 from tasks.lineage.history import Step, contents
 from tasks.lineage.machine import git
-from tasks.lineage.records import kept
+from tasks.lineage.records import load_object
 from tasks.lineage.upstream import covers, made_md5
 
 
@@ -67,7 +67,7 @@ def line_changes(before: str, after: str) -> list[str]:
 
 def old_source(root: Path, path: str, md5: str) -> bytes | None:
     """The text of a source file by its hash: as a run kept it, or as a commit has it."""
-    text = kept(root, md5)
+    text = load_object(root, md5)
     if text is not None:
         return text
     commits = (git(root, "log", "--all", f"-{GIT_VERSIONS}", "--format=%H", "--", path) or "").split()
@@ -86,7 +86,9 @@ def data(root: Path, known: list[Step], path: str, old_md5: str | None) -> Chang
         return rows(root, path, old_md5)
     old = old_files(root, known, path, old_md5)
     if old is None:
-        return Changes(("which of its files cannot be told here (its former listing is in no cache)",), known=False)
+        return Changes(
+            ("which of its files changed is unknown here (its former manifest is in no cache)",), known=False
+        )
     return files(root, path, old)
 
 
@@ -109,15 +111,15 @@ def files(root: Path, folder: str, old: dict[str, str]) -> Changes:
 
 
 def old_files(root: Path, known: Iterable[Step], path: str, md5: str) -> dict[str, str] | None:
-    """The listing of a folder version: of an output, of a folder inside one, or of one that a run kept."""
-    whole = listing(root, md5)
+    """The manifest of a folder version: of an output, of a folder inside one, or of one that a run kept."""
+    whole = dir_manifest(root, md5)
     if whole is not None:
         return whole
     for step in known:
         for out, out_md5 in step.outputs.items():
             if covers(out, path) and out != path and made_md5(root, step, path) == md5:
                 inside = path[len(out) + 1 :] + "/"
-                listed = listing(root, out_md5) or {}
+                listed = dir_manifest(root, out_md5) or {}
                 return {name[len(inside) :]: value for name, value in listed.items() if name.startswith(inside)}
     return None
 

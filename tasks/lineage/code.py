@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tasks.lineage.dvc_dirs import listing, source_md5, sources_now
+from tasks.lineage.dvc_dirs import dir_manifest, source_md5, sources_now
 from tasks.lineage.history import Step, contents
 from tasks.lineage.machine import git
 
@@ -64,7 +64,7 @@ def files(root: Path, path: str, md5: str) -> dict[str, str] | None:
     """
     if not md5.endswith(".dir"):
         return {path: md5}
-    listed = listing(root, md5)
+    listed = dir_manifest(root, md5)
     if listed is not None:
         return {f"{path}/{name}": file_md5 for name, file_md5 in listed.items()}
     now = sources_now(root, path)

@@ -1,7 +1,7 @@
 """A lineage for publishing: **lineage** + artifact -> RO-Crate folder.
 
 RO-Crate 1.1 (Soiland-Reyes et al. 2022) after the profile Process Run Crate: the artifact with its sidecars,
-one CreateAction a stage, the software at its commit, and beside them lineage.json and PROV-JSON. What went
+one CreateAction per stage, the software at its commit, and beside them lineage.json and PROV-JSON. What went
 in is described with its hash, not copied: the songs' licence may not allow it. The host's name stays out.
 """
 
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.errors import InputError
 from tasks.core.files import write_json
+from tasks.core.layout import GENERATED, SOURCES
 from tasks.core.reading import json_of
 from tasks.lineage.prov import provenance
 from tasks.lineage.trace import Lineage, Link, as_json
+from tasks.lineage.upstream import covers
 
 if TYPE_CHECKING:
     from rocrate.model.contextentity import ContextEntity
@@ -66,7 +68,7 @@ def describe(crate: "ROCrate", root: Path, found: Lineage) -> None:
 
 def licences(root: Path) -> str:
     """The licences of the sources, as declared."""
-    path = root / "data/raw/sources.json"
+    path = root / SOURCES
     if not path.is_file():
         return "not declared"
     rows = json_of(path).get("sources")
@@ -90,7 +92,7 @@ def add_artifact(crate: "ROCrate", root: Path, found: Lineage) -> list[Any]:
         known = {"identifier": f"md5:{found.md5}"} if found.md5 else {}  # none of a folder too large to read in passing
         return [crate.add_dataset(place, place.name, properties={"name": found.artifact, **known})]
     beside = [place]
-    if found.artifact.startswith("data/generated/"):
+    if covers(GENERATED, found.artifact):
         beside = sorted(path for path in place.parent.glob(f"{place.stem}.*") if path.is_file())
     return [crate.add_file(path, path.name, properties={"name": path.name}, record_size=True) for path in beside]
 

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError
-from tasks.core.layout import BY_SONG
+from tasks.core.layout import BY_SONG, DATASET, DATASET_TABLE, GENERATED, MODELS, WAV_MANIFEST
 from tasks.lineage import song_facts
-from tasks.lineage.dvc_dirs import listing_content, names_of_song
+from tasks.lineage.dvc_dirs import manifest_content, names_of_song
 from tasks.lineage.history import Step, steps
 from tasks.lineage.records import songs_of
-from tasks.lineage.upstream import Makers
+from tasks.lineage.upstream import Makers, covers
 
-DATASET = "data/dataset"
 ROLES = {"train": "learned from it", "validation": "was watched on it", "test": "was judged against it"}
 
 
 @dataclass(frozen=True)
-class Made:
+class OutputVersion:
     """One version of an output that has the song in it or behind it."""
 
     path: str
@@ -31,7 +30,7 @@ class Made:
     stage: str
     role: str  # how the song went in
     now: bool  # it is what dvc.lock has now
-    files: tuple[str, ...]  # the song's own files in it, where names tell
+    files: tuple[str, ...]  # the song's own files in it, where file names carry song ids
     commit: str | None
     when: str | None
     identity: str
@@ -45,7 +44,7 @@ class Downstream:
     facts: dict[str, Any]  # source, WAV, label, counts as they are now
     segments: tuple[dict[str, Any], ...]
     pictures: tuple[str, ...]  # file names in data/dataset
-    made: tuple[Made, ...]  # in data-flow order, present versions first
+    made: tuple[OutputVersion, ...]  # in data-flow order, present versions first
 
 
 def downstream(root: Path, song: int) -> Downstream:
@@ -61,16 +60,18 @@ def downstream(root: Path, song: int) -> Downstream:
         raise InputError(
             "no such song",
             got=song,
-            expected="a song id of data/wav/manifest.parquet, or of an earlier run known here",
+            expected=f"a song id of {WAV_MANIFEST}, or of an earlier run known here",
             todo="in a fresh clone `dvc fetch --all-commits` brings what earlier versions held",
         )
     return Downstream(
         song_id=song,
         facts=facts,
         segments=tuple(song_facts.windows(root, song)),
-        pictures=tuple(row["file_name"] for row in song_facts.rows_where(root, song_facts.DATASET, "song_id", song)),
+        pictures=tuple(row["file_name"] for row in song_facts.rows_where(root, DATASET_TABLE, "song_id", song)),
         made=tuple(
-            made(root, step, out, song, role) for step, role in reached for out in outputs_with(root, step, song)
+            output_version(root, step, out, song, role)
+            for step, role in reached
+            for out in outputs_with(root, step, song)
         ),
     )
 
@@ -112,28 +113,29 @@ def role_in(root: Path, step: Step, song: int, inputs: dict[str, str | None]) ->
         return f"is in its {splits[0]} split" if splits[0] in ROLES else "is in it"
     if named:
         return None  # its files are named by song, and none is this one's
-    split = parts_with(root, DATASET, step.inputs.get(DATASET, ""), song)
+    dataset = DATASET.as_posix()
+    split = parts_with(root, dataset, step.inputs.get(dataset, ""), song)
     learned = [part for part in ("train", "validation") if split and part in split]
     if learned:
         return ROLES[learned[0]]
-    others = {path: role for path, role in inputs.items() if role and (path != DATASET or split is None)}
+    others = {path: role for path, role in inputs.items() if role and (path != dataset or split is None)}
     return next((inherited(path, role) for path, role in others.items()), None)
 
 
 def parts_with(root: Path, path: str, md5: str, song: int) -> list[str] | None:
-    """The parts ("train", "audio", "") of a folder version that hold the song; None: its names cannot tell."""
+    """The parts ("train", "audio", "") of a folder version that hold the song; None: its file names carry no ids."""
     if Path(path) not in BY_SONG:
         return None
     names = names_of_song(root, md5, song)
     if names is not None:
         return sorted({name.split("/")[0] if "/" in name else "" for name in names})
-    kept = songs_of(root, md5) if not listing_content(root, md5) else None
+    kept = songs_of(root, md5) if not manifest_content(root, md5) else None
     return None if not kept else [part for part, ids in kept.items() if song in ids]
 
 
 def inherited(path: str, role: str) -> str:
     """The role of a song that came in through an input."""
-    if path.startswith(("models/", "data/generated")):
+    if covers(MODELS, path) or covers(GENERATED, path):
         return f"through {path}, which {role}" if role in ROLES.values() else f"through {path}"
     return "is in it"
 
@@ -143,9 +145,9 @@ def outputs_with(root: Path, step: Step, song: int) -> list[str]:
     return [out for out, md5 in sorted(step.outputs.items()) if parts_with(root, out, md5, song) != []]
 
 
-def made(root: Path, step: Step, out: str, song: int, role: str) -> Made:
+def output_version(root: Path, step: Step, out: str, song: int, role: str) -> OutputVersion:
     """One output of a reached step."""
-    return Made(
+    return OutputVersion(
         path=out,
         md5=step.outputs[out],
         stage=step.stage,
@@ -180,7 +182,7 @@ def text(found: Downstream) -> str:
         for one in versions:
             lines.append(f"  {one.path}  md5 {one.md5[:12]}  {one.stage}: {one.role}{origin(one)}")
             lines += [f"    {line}" for line in wrapped(list(one.files))]
-    models = sorted({one.path for one in found.made if one.path.startswith("models/")})
+    models = sorted({one.path for one in found.made if covers(MODELS, one.path)})
     lines += ["", f"models: {', '.join(models) if models else 'none was made from this song'}"]
     return "\n".join(lines)
 
@@ -190,7 +192,7 @@ def without_id(facts: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if key != "song_id"}
 
 
-def origin(one: Made) -> str:
+def origin(one: OutputVersion) -> str:
     """When and by which commit, where known."""
     parts = [one.when[:19] if one.when else "", f"commit {one.commit[:10]}" if one.commit else ""]
     return f" ({', '.join(part for part in parts if part)})" if any(parts) else ""

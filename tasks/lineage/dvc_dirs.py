@@ -1,6 +1,6 @@
 """What a folder held, by its DVC hash: `abc.dir` -> **relative name -> MD5** -> songs.
 
-DVC keeps the listing of every folder it has ever stored in its cache, addressed by the folder's hash, and
+DVC keeps the manifest of every folder it has ever stored in its cache, addressed by the folder's hash, and
 our file names begin with the song's id; so songs can be followed into versions that are long overwritten.
 """
 
@@ -17,12 +17,12 @@ from tasks.execution.cache import Cache, dvc_cache
 from tasks.lineage.pipeline import Hash
 
 SONG = re.compile(r"(\d+)(?=[_.-]|$)")
-KEPT = LOCAL / "lineage" / "objects"  # listings of folders that no stage makes, which DVC does not store
+KEPT = LOCAL / "lineage" / "objects"  # manifests of folders that no stage makes, which DVC does not store
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in a listing."""
+    """A file in a manifest."""
 
     md5: Hash
     relpath: str
@@ -30,11 +30,11 @@ class Entry:
 
 def folder_md5(files: dict[str, str]) -> str:
     """The hash that DVC gives to a folder with these files (relative name -> MD5), ending in `.dir`."""
-    return hashlib.md5(listing_bytes(files)).hexdigest() + ".dir"
+    return hashlib.md5(manifest_bytes(files)).hexdigest() + ".dir"
 
 
-def listing_bytes(files: dict[str, str]) -> bytes:
-    """The listing of a folder as DVC stores it."""
+def manifest_bytes(files: dict[str, str]) -> bytes:
+    """The manifest of a folder as DVC stores it."""
     entries = [{"md5": files[name], "relpath": name} for name in sorted(files)]
     return json.dumps(entries, sort_keys=True).encode()
 
@@ -65,17 +65,17 @@ def cache_of(root: Path) -> Path:
 
 
 @lru_cache(maxsize=64)
-def listing(root: Path, md5: str) -> dict[str, str] | None:
+def dir_manifest(root: Path, md5: str) -> dict[str, str] | None:
     """Relative name -> MD5 of a folder version; None when this machine's cache does not have it."""
-    content = listing_content(root, md5)
+    content = manifest_content(root, md5)
     if content is None:
         return None
     entries = record_of(list[Entry], content)
     return None if entries is None else {entry.relpath: entry.md5 for entry in entries}
 
 
-def listing_content(root: Path, md5: str) -> bytes | None:
-    """The bytes of a listing that is whole (it has its hash); None where no place has one."""
+def manifest_content(root: Path, md5: str) -> bytes | None:
+    """The bytes of a manifest that is whole (it has its hash); None where no place has one."""
     for path in (stored(root, md5), root / KEPT / md5) if md5.endswith(".dir") else ():
         if path.is_file():
             content = path.read_bytes()
@@ -86,11 +86,11 @@ def listing_content(root: Path, md5: str) -> bytes | None:
 
 @lru_cache(maxsize=4096)
 def names_of_song(root: Path, md5: str, song: int) -> tuple[str, ...] | None:
-    """A song's files in a folder version; None when its listing is not here, or its names carry no songs.
+    """A song's files in a folder version; None when its manifest is not here, or its names carry no songs.
 
     The bytes are searched, not parsed: all versions of a large data set are looked at for one answer.
     """
-    content = listing_content(root, md5)
+    content = manifest_content(root, md5)
     if content is None or not re.search(rb'["/]\d+(?:[_-][^"/]*)?\.(?!csv")[^"/]*"', content):
         return None
     found = re.findall(rb'"relpath": "((?:[^"]*/)?0*%d[_.-][^"/]*)"' % song, content)

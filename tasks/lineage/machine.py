@@ -12,8 +12,10 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from tasks.core.layout import DATA, MODELS, REPORTS
+
 # What a run rewrites itself is no change of the code.
-WRITTEN_BY_RUNS = (":(exclude)dvc.lock", ":(exclude)reports", ":(exclude)data", ":(exclude)models")
+WRITTEN_BY_RUNS = tuple(f":(exclude){path}" for path in ("dvc.lock", REPORTS, DATA, MODELS))
 PACKAGES = (
     "accelerate bitsandbytes diffusers dvc librosa numpy pandas peft pillow prefect pyarrow pydub safetensors "
     "scikit-learn scipy soundfile soxr tokenizers torch transformers"

@@ -1,4 +1,4 @@
-"""OpenLineage events of a stage: record of a **run** -> event -> delivery.
+"""OpenLineage events of a stage: record of a **run** -> event -> **file and server**.
 
 START, then COMPLETE or FAIL, with the facets of OpenLineage 2: inputs and outputs with their content's
 version, git commit, parameters, engine, error. OPENLINEAGE_DISABLED=true turns them off.
@@ -23,11 +23,11 @@ log = logging.getLogger("emoriff.events")
 
 
 def emit(root: Path, kind: str, run: "Run") -> None:
-    """Tell that a run started, completed or failed (`kind`: START, COMPLETE, FAIL); never fails the run."""
+    """Report that a run started, completed or failed (`kind`: START, COMPLETE, FAIL); never fails the run."""
     if os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
         return
     try:
-        openlineage_spool.deliver(root / LOCAL / "lineage", event(root, kind, run))
+        openlineage_spool.send_event(root / LOCAL / "lineage", event(root, kind, run))
     except openlineage_spool.MISTAKES as error:
         log.warning("the OpenLineage event %s of %s is lost: %s", kind, run.stage, shown(error))
 

@@ -2,7 +2,7 @@
 
 Every event goes to .emoriff/lineage/openlineage.jsonl. Where OpenLineage's own configuration names a
 transport (OPENLINEAGE_URL, openlineage.yml, OPENLINEAGE__TRANSPORT__...), it is also put into a spool; what
-cannot be delivered in time stays there for the next run. So a server that is down costs a run
+cannot be sent in time stays there for the next run. So a server that is down costs a run
 `WAIT_SECONDS` at most (openlineage-python alone blocks for 39 s, and raises).
 """
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from openlineage.client.transport.transport import Transport
 
 REQUEST_SECONDS = 2.0  # one HTTP request
-WAIT_SECONDS = 3.0  # all that a run waits for deliveries at its end
+WAIT_SECONDS = 3.0  # all that a run waits for the server at its end
 SPOOL_LIMIT = 10_000  # events; a server that never comes back must not fill the disk
 MISTAKES = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError)  # of a transport
 log = logging.getLogger("emoriff.events")
 _threads: list[threading.Thread] = []
 
 
-def deliver(folder: Path, event: dict[str, Any]) -> None:
+def send_event(folder: Path, event: dict[str, Any]) -> None:
     """Write the event to the file, and send it where a transport is configured."""
     from openlineage.client.transport.file import FileConfig, FileTransport
 
@@ -43,14 +43,14 @@ def deliver(folder: Path, event: dict[str, Any]) -> None:
         FileTransport(FileConfig(str(path), append=True)).emit(event)  # type: ignore[arg-type]
     if is_configured():
         spool = folder / "spool"
-        put(spool, event)
-        thread = threading.Thread(target=empty, args=(spool, configured), daemon=True, name="openlineage")
+        add(spool, event)
+        thread = threading.Thread(target=drain, args=(spool, configured), daemon=True, name="openlineage")
         thread.start()
         _threads.append(thread)
 
 
 def finish() -> None:
-    """Wait for deliveries under way, `WAIT_SECONDS` in all; the rest stays in the spool."""
+    """Wait for requests under way, `WAIT_SECONDS` in all; the rest stays in the spool."""
     deadline = time.monotonic() + WAIT_SECONDS
     while _threads:
         _threads.pop(0).join(max(0.0, deadline - time.monotonic()))
@@ -79,7 +79,7 @@ def configured() -> "Transport":
     return transport
 
 
-def put(spool: Path, event: dict[str, Any]) -> None:
+def add(spool: Path, event: dict[str, Any]) -> None:
     """Put an event into the spool; when it is full, the oldest goes (it stays in the file)."""
     events = waiting(spool)
     for path in events[: max(0, len(events) + 1 - SPOOL_LIMIT)]:
@@ -92,9 +92,9 @@ def waiting(spool: Path) -> list[Path]:
     return sorted(spool.glob("[0-9]*.json"))
 
 
-def empty(spool: Path, transport_of: Callable[[], "Transport"]) -> None:
+def drain(spool: Path, transport_of: Callable[[], "Transport"]) -> None:
     """Send what is in the spool, oldest first, until one fails; one process at a time."""
-    with only_one(spool / "lock") as mine:
+    with exclusively(spool / "lock") as mine:
         if not mine:
             return
         try:
@@ -130,7 +130,7 @@ def send(transport: "Transport", path: Path) -> None:
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[bool]:
+def exclusively(path: Path) -> Iterator[bool]:
     """Whether this is the only one at work; a lock of the kernel, so a dead holder holds nothing."""
     with path.open("a") as file:
         try:

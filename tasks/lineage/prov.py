@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tasks.core.files import write_text
+from tasks.core.layout import BASE
 from tasks.lineage.trace import Lineage, Link
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def add_link(document: "ProvDocument", link: Link, found: Lineage) -> None:
     for path, md5 in link.outputs.items():
         document.wasGeneratedBy(entity(document, path, md5), activity)
     document.wasAssociatedWith(activity, code_agent(document, link))
-    if link.stage == "base":
+    if BASE.as_posix() in link.outputs:
         revision = found.base.get("revision") or "unpinned"
         model = document.entity(
             f"emoriff:base-model/{revision}",

@@ -1,6 +1,6 @@
 """Who made what, when, where, from what: a stage's run -> **.emoriff/lineage/runs.jsonl** -> lineage, why.
 
-One JSON line a run, appended under a lock; a line that a killed run left unfinished is skipped. Sources and
+One JSON line per run, appended under a lock; a line that a killed run left unfinished is skipped. Sources and
 song lists lie beside it by content. The hashes are DVC's, so that a record joins to any dvc.lock.
 """
 
@@ -18,13 +18,13 @@ from typing import Any
 
 from tasks.core.errors import EmoriffError, InputError
 from tasks.core.files import digest
-from tasks.core.layout import LOCAL
+from tasks.core.layout import BASE, LOCAL, MODELS
 from tasks.core.messages import without_secrets
 from tasks.core.reading import record_of
 from tasks.core.storage import replacing
 from tasks.execution.cache import Cache
 from tasks.lineage import pipeline
-from tasks.lineage.dvc_dirs import folder_md5, listing, listing_bytes, songs_by_part, sources_now
+from tasks.lineage.dvc_dirs import dir_manifest, folder_md5, manifest_bytes, songs_by_part, sources_now
 from tasks.lineage.machine import environment, git_state
 from tasks.lineage.record import Run
 
@@ -42,7 +42,7 @@ def recorded(root: Path, name: str, argument: str | None = None) -> Iterator[dic
     """Record the block as a run of stage `name`, failed when it raises; put counts into the given dict.
 
     The key "flow_run" of that dict is taken as Prefect's id, all others are counts. A record that cannot be
-    written is told in the log and changes nothing: the run's result does not depend on it.
+    written is reported in the log and changes nothing: the run's result does not depend on it.
 
     Raises:
         ChangedError: parameters, inputs or code are no longer what they were at the start. DVC looks at them only
@@ -53,7 +53,7 @@ def recorded(root: Path, name: str, argument: str | None = None) -> Iterator[dic
     stages = pipeline.declared(root)
     label = pipeline.find(stages, name, argument) or (f"{name}@{argument}" if argument else name)
     stage = stages.get(label) or pipeline.Stage(label, "", (), (), ())
-    before, error = begun(root, stage, stages), None
+    before, error = start_record(root, stage, stages), None
     summary: dict[str, Any] = {}
     openlineage.emit(root, "START", before)
     try:
@@ -63,7 +63,7 @@ def recorded(root: Path, name: str, argument: str | None = None) -> Iterator[dic
         error = without_secrets(f"{type(failure).__name__}: {failure}")
         raise
     finally:
-        run = ended(root, stage, before, summary, error)
+        run = end_record(root, stage, before, summary, error)
         write(root, run)
         openlineage.emit(root, "FAIL" if error else "COMPLETE", run)
         openlineage.finish()
@@ -76,10 +76,10 @@ def unchanged(root: Path, before: Run) -> Iterator[None]:
         yield
     except Exception as failure:
         if names := changed(root, before):
-            raise told_change(names) from failure
+            raise change_error(names) from failure
         raise
     if names := changed(root, before):
-        raise told_change(names)
+        raise change_error(names)
 
 
 def changed(root: Path, before: Run) -> list[str]:
@@ -93,7 +93,7 @@ def changed(root: Path, before: Run) -> list[str]:
     return keys + [path for path, md5 in hashes.items() if content_md5(root, path) != md5]
 
 
-def told_change(names: list[str]) -> ChangedError:
+def change_error(names: list[str]) -> ChangedError:
     """The error that names what changed."""
     return ChangedError(
         "what the stage reads changed while it ran",
@@ -103,13 +103,13 @@ def told_change(names: list[str]) -> ChangedError:
     )
 
 
-def begun(root: Path, stage: pipeline.Stage, stages: dict[str, pipeline.Stage]) -> Run:
+def start_record(root: Path, stage: pipeline.Stage, stages: dict[str, pipeline.Stage]) -> Run:
     """The record of a run that starts now: its inputs, before anything is written."""
     values = pipeline.read_yaml(root / "params.yaml")
     parameters = {key: pipeline.at(values, key) for key in stage.parameters}
     outs = [out for other in stages.values() for out in other.outs]
     hashes = {
-        path: md5 for path in stage.deps if (md5 := content_md5(root, path, keep_listing=not is_made(path, outs)))
+        path: md5 for path in stage.deps if (md5 := content_md5(root, path, keep_manifest=not is_made(path, outs)))
     }
     seed = values.get("seed")
     now = timestamp()
@@ -127,11 +127,11 @@ def begun(root: Path, stage: pipeline.Stage, stages: dict[str, pipeline.Stage]) 
         outputs={},
         code={path: md5 for path, md5 in hashes.items() if pipeline.is_code(path)},
         seeds={} if seed is None else {"seed": seed},
-        base=base_of(root, values) if any(path.startswith("models") for path in stage.deps) else {},
+        base=base_of(root, values) if any(is_made(path, [MODELS.as_posix()]) for path in stage.deps) else {},
     )
 
 
-def ended(root: Path, stage: pipeline.Stage, before: Run, summary: dict[str, Any], error: str | None) -> Run:
+def end_record(root: Path, stage: pipeline.Stage, before: Run, summary: dict[str, Any], error: str | None) -> Run:
     """The record `before`, completed with what the run made."""
     outputs = {} if error else {path: md5 for path in stage.outs if (md5 := content_md5(root, path))}
     counts = {key: value for key, value in summary.items() if key != "flow_run"}
@@ -165,7 +165,7 @@ def is_made(path: str, outs: list[str]) -> bool:
     return any(path == out or path.startswith(out + "/") for out in outs)
 
 
-def content_md5(root: Path, path: str, keep_listing: bool = False) -> str | None:
+def content_md5(root: Path, path: str, keep_manifest: bool = False) -> str | None:
     """DVC's hash of a file or folder as it is now; None where there is none. A folder's songs are kept."""
     cache, place = Cache(root / LOCAL), root / path
     if place.is_file():
@@ -174,10 +174,10 @@ def content_md5(root: Path, path: str, keep_listing: bool = False) -> str | None
         return None
     files = cache.md5_of_folder(place)
     md5 = folder_md5(files)
-    if keep_listing:
-        keep(root, md5, listing_bytes(files))
+    if keep_manifest:
+        save_object(root, md5, manifest_bytes(files))
     if songs := songs_by_part(list(files)):
-        keep(root, f"{md5}.songs", json.dumps(songs).encode())
+        save_object(root, f"{md5}.songs", json.dumps(songs).encode())
     return md5
 
 
@@ -187,7 +187,7 @@ def base_of(root: Path, values: dict[str, Any]) -> dict[str, Any]:
     found = {"repository": wanted.get("repository") or "demo", "revision": wanted.get("revision")}
     weights = {
         path.relative_to(root).as_posix(): Cache(root / LOCAL).md5(path)
-        for path in sorted((root / "models" / "base").rglob("*.safetensors"))
+        for path in sorted((root / BASE).rglob("*.safetensors"))
     }
     return found | ({"weights_md5": weights} if weights else {})
 
@@ -197,13 +197,13 @@ def write(root: Path, run: Run) -> None:
     try:
         for path in run.code:
             for name, md5 in sources_now(root, path).items():
-                keep(root, md5, (root / name).read_bytes())
+                save_object(root, md5, (root / name).read_bytes())
         append(home(root) / FOLDER / "runs.jsonl", json.dumps(asdict(run), sort_keys=True))
     except (OSError, EmoriffError) as error:
         log.warning("the run of %s is not recorded: %s", run.stage, error)
 
 
-def keep(root: Path, name: str, content: bytes) -> None:
+def save_object(root: Path, name: str, content: bytes) -> None:
     """Keep `content` in objects/ under `name`, once."""
     target = home(root) / FOLDER / "objects" / name
     if not target.exists():
@@ -211,8 +211,8 @@ def keep(root: Path, name: str, content: bytes) -> None:
             temporary.write_bytes(content)
 
 
-def kept(root: Path, name: str) -> bytes | None:
-    """What `keep` stored under `name`."""
+def load_object(root: Path, name: str) -> bytes | None:
+    """What `save_object` stored under `name`."""
     try:
         return (root / FOLDER / "objects" / name).read_bytes()
     except OSError:
@@ -221,10 +221,10 @@ def kept(root: Path, name: str) -> bytes | None:
 
 def songs_of(root: Path, folder_hash: str) -> dict[str, list[int]] | None:
     """Songs of a folder version by part (see `songs_by_part`); None when nothing here remembers it."""
-    songs = record_of(dict[str, list[int]], kept(root, f"{folder_hash}.songs") or b"")
+    songs = record_of(dict[str, list[int]], load_object(root, f"{folder_hash}.songs") or b"")
     if songs is not None:
         return songs
-    files = listing(root, folder_hash)
+    files = dir_manifest(root, folder_hash)
     return None if files is None else songs_by_part(list(files))
 
 

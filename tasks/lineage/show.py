@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""What `emoriff lineage` prints: a file or a song, and a form -> **text**."""
 
 from pathlib import Path
 

@@ -8,16 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.errors import InputError
+from tasks.core.layout import (
+    DATASET_TABLE,
+    FACTS,
+    GENERATED,
+    LABEL_REPORT,
+    MODELS,
+    SEGMENT_TABLE,
+    SONG_LABELS,
+    SPECTROGRAM_MANIFEST,
+    WAV_MANIFEST,
+    model,
+)
 from tasks.core.reading import json_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WAV, SEGMENTS, LABELS = "data/wav/manifest.parquet", "data/segments/segments.parquet", "data/labels/songs.parquet"
-SPECTROGRAMS, DATASET = "data/spectrograms/manifest.parquet", "data/dataset/dataset.parquet"
+COUNTS = {"n_segments": SEGMENT_TABLE, "n_spectrograms": SPECTROGRAM_MANIFEST, "n_pictures": DATASET_TABLE}
+FILE_COLUMNS = ("file_name", "file")  # of a table that has a row for every file beside it
 
 
-def table(root: Path, name: str, columns: list[str] | None = None) -> "pa.Table | None":
+def table(root: Path, name: Path, columns: list[str] | None = None) -> "pa.Table | None":
     """The columns of a table that are there (None: all); None when the file is missing."""
     from pyarrow.parquet import ParquetFile  # read_table would load pyarrow.dataset, and that pandas
 
@@ -28,35 +40,36 @@ def table(root: Path, name: str, columns: list[str] | None = None) -> "pa.Table 
         file = ParquetFile(path)
         there = set(file.schema_arrow.names)
         return file.read(columns=None if columns is None else [column for column in columns if column in there])
-    except Exception as error:  # pyarrow tells damage in a dozen ways
+    except Exception as error:  # pyarrow reports damage in a dozen ways
         todo = "run the stage that writes it again"
         raise InputError("not a readable Parquet file", where=path, got=error, todo=todo) from error
 
 
-def rows(root: Path, name: str, columns: list[str]) -> list[dict[str, Any]]:
+def rows(root: Path, name: Path, columns: list[str]) -> list[dict[str, Any]]:
     """The rows of a table; [] when the file is missing."""
     found = table(root, name, columns)
     return [] if found is None else found.to_pylist()
 
 
-def rows_where(root: Path, name: str, column: str, value: Any) -> list[dict[str, Any]]:
+def rows_where(root: Path, name: Path, column: str, value: Any) -> list[dict[str, Any]]:
     """The rows of a table where `column` is `value`; [] when the file is missing."""
-    found = table(root, name)
-    if found is None or column not in found.column_names:
+    keys = table(root, name, [column])
+    if keys is None or column not in keys.column_names:
         return []
-    wanted = [number for number, one in enumerate(found[column].to_pylist()) if one == value]
-    return [row for number in wanted for row in found.slice(number, 1).to_pylist()]  # `take` would load pandas
+    wanted = [number for number, one in enumerate(keys[column].to_pylist()) if one == value]
+    found = table(root, name) if wanted else None
+    return [row for number in wanted if found for row in found.slice(number, 1).to_pylist()]  # `take` loads pandas
 
 
 def songs_by_split(root: Path) -> dict[str, list[int]]:
     """Song ids of data/dataset as it is now, by split."""
     found: dict[str, set[int]] = {}
-    for row in rows(root, DATASET, ["song_id", "split"]):
+    for row in rows(root, DATASET_TABLE, ["song_id", "split"]):
         found.setdefault(row["split"], set()).add(row["song_id"])
     return {split: sorted(found[split]) for split in sorted(found)}
 
 
-def counts(root: Path, name: str) -> Counter[int]:
+def counts(root: Path, name: Path) -> Counter[int]:
     """Rows of each song in a table."""
     found = table(root, name, ["song_id"])
     return Counter() if found is None else Counter(found["song_id"].to_pylist())
@@ -78,15 +91,15 @@ def facts_of(root: Path, songs: list[int]) -> list[dict[str, Any]]:
     label = ["song_id", "valence", "arousal", "emotion", "artist", "split", "swapped"]
     wanted = set(songs)
     found: dict[int, dict[str, Any]] = {song: {"song_id": song} for song in songs}
-    for row in rows(root, WAV, audio):
+    for row in rows(root, WAV_MANIFEST, audio):
         if row["song_id"] in wanted:
             source = {"file": row.pop("source_file", None), "sha256": row.pop("source_sha256", None)}
             found[row["song_id"]] |= {"source": source, "wav": {key: row[key] for key in audio if key in row}}
             found[row["song_id"]]["wav"].pop("song_id")
-    for row in rows(root, LABELS, label):
+    for row in rows(root, SONG_LABELS, label):
         if row["song_id"] in wanted:
             found[row["song_id"]]["label"] = {key: value for key, value in row.items() if key != "song_id"}
-    for key, name in (("n_segments", SEGMENTS), ("n_spectrograms", SPECTROGRAMS), ("n_pictures", DATASET)):
+    for key, name in COUNTS.items():
         counted = counts(root, name)
         for song in songs:
             found[song][key] = counted[song]
@@ -94,34 +107,36 @@ def facts_of(root: Path, songs: list[int]) -> list[dict[str, Any]]:
 
 
 def row_of_file(root: Path, path: str) -> dict[str, Any]:
-    """What the manifest of its folder, or its own sidecar, says of one file; {} where none does."""
-    parts = path.split("/")
-    if path.startswith("data/spectrograms/"):
-        return one(root, SPECTROGRAMS, "file", parts[-1])
-    if path.startswith("data/dataset/") and len(parts) == 4:
-        return one(root, DATASET, "file_name", "/".join(parts[2:]))
-    if path.startswith("data/generated/") and len(parts) == 4:
-        sidecar = (root / path).with_suffix(".json")
+    """What its sidecar, the facts of its model or a table beside it says of one file; {} where none does."""
+    place = Path(path)
+    if place.parent.parent == GENERATED:
+        sidecar = (root / place).with_suffix(".json")
         return json_of(sidecar) if sidecar.is_file() else {}
-    if path.startswith("models/") and (root / "/".join(parts[:2]) / "emoriff.json").is_file():
-        return json_of(root / "/".join(parts[:2]) / "emoriff.json")
+    if MODELS in place.parents:
+        facts = root / model(place.relative_to(MODELS).parts[0]) / FACTS
+        return json_of(facts) if facts.is_file() else {}
+    return row_in_tables(root, place)
+
+
+def row_in_tables(root: Path, file: Path) -> dict[str, Any]:
+    """The row of a file in a table of a folder above it, which names files relative to itself; {} where none is."""
+    for folder in file.parents:
+        for name in sorted((root / folder).glob("*.parquet")):
+            for column in FILE_COLUMNS:
+                found = rows_where(root, folder / name.name, column, file.relative_to(folder).as_posix())
+                if found:
+                    return dict(found[0])
     return {}
-
-
-def one(root: Path, name: str, column: str, value: str) -> dict[str, Any]:
-    """The first row of a table where `column` is `value`; {} where none is."""
-    found = rows_where(root, name, column, value)
-    return dict(found[0]) if found else {}
 
 
 def windows(root: Path, song: int) -> list[dict[str, Any]]:
     """The segments of a song, in order."""
-    return sorted(rows_where(root, SEGMENTS, "song_id", song), key=lambda row: row["segment"])
+    return sorted(rows_where(root, SEGMENT_TABLE, "song_id", song), key=lambda row: row["segment"])
 
 
 def corrections(root: Path) -> dict[str, Any]:
     """What label's report says about corrections: the rule, how many songs, the check of each part."""
-    path = root / "data/labels/report.json"
+    path = root / LABEL_REPORT
     if not path.is_file():
         return {}
     report = json_of(path)

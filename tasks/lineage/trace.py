@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError
+from tasks.core.layout import AUDIO, BASE, BY_SONG, DATASET, LABELS, METRICS, RAW, WAV_MANIFEST
 from tasks.lineage import song_facts
 from tasks.lineage.code import Code, code_of, n_files
-from tasks.lineage.dvc_dirs import listing, song_of
+from tasks.lineage.dvc_dirs import dir_manifest, song_of
 from tasks.lineage.history import Step, steps
 from tasks.lineage.pipeline import read_yaml
 from tasks.lineage.record import Run
 from tasks.lineage.records import songs_of
-from tasks.lineage.upstream import Ancestry, Makers, ancestry, covers, made_md5, present_md5
+from tasks.lineage.upstream import Makers, Upstream, covers, made_md5, present_md5, upstream_of
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ def trace(root: Path, file: Path) -> Lineage:
     )
 
 
-def chain(root: Path, path: str, md5: str | None, deep: bool) -> tuple[Step | None, Ancestry]:
+def chain(root: Path, path: str, md5: str | None, deep: bool) -> tuple[Step | None, Upstream]:
     """The step that made an artifact, and all behind it; `deep`: git's history is looked through too."""
     makers = Makers(root, steps(root, deep))
     start = makers.of(path, md5)
-    return start, ancestry(makers, start) if start else Ancestry()
+    return start, upstream_of(makers, start) if start else Upstream()
 
 
 def known_outputs(root: Path) -> list[str]:
@@ -119,11 +120,11 @@ def state_of(present: str | None, made: str | None, exists: bool) -> str:
     if not exists:
         return "not here now (`dvc pull` or `emoriff repro` brings it)"
     if present is None or made is None:
-        return "not compared with what was made (too large, or its listing is not in this cache)"
+        return "not compared with what was made (too large, or its manifest is not in this cache)"
     return "as it was made" if present == made else f"changed since it was made (then {made})"
 
 
-def link(root: Path, step: Step, behind: Ancestry) -> Link:
+def link(root: Path, step: Step, behind: Upstream) -> Link:
     """A step with its code's commit and its neighbours by name."""
     made_by = {
         path: [maker.identity[:12] for maker in behind.makers.get((step.identity, path), [])] for path in step.inputs
@@ -143,55 +144,51 @@ def link(root: Path, step: Step, behind: Ancestry) -> Link:
     )
 
 
-def songs_behind(root: Path, path: str, behind: Ancestry) -> dict[str, list[int]]:
+def songs_behind(root: Path, path: str, behind: Upstream) -> dict[str, list[int]]:
     """The songs that went into `path`, by the role they had."""
-    song = (
-        song_of(path)
-        if path.startswith(("data/raw/audio/", "data/wav/", "data/spectrograms/", "data/dataset/"))
-        else None
-    )
+    song = song_of(path) if any(covers(folder, path) for folder in BY_SONG) else None
     if song is not None:
         return {"made from": [song]}
-    stages = {step.stage.split("@")[0].removesuffix("_base") for step in behind.steps}
-    if "dataset" in stages and not covers("data/dataset", path):
+    outputs = {Path(out) for step in behind.steps for out in step.outputs}
+    if DATASET in outputs and not covers(DATASET, path):
         splits = splits_of(root, behind)
         roles = {"trained on": splits.get("train", []), "validated on": splits.get("validation", [])}
-        return roles | ({"judged against": splits.get("test", [])} if "evaluate" in stages else {})
-    if stages <= {"download"} and not covers(path, "data/raw/audio"):
+        return roles | ({"judged against": splits.get("test", [])} if METRICS in outputs else {})
+    if outputs <= {RAW} and not covers(path, AUDIO.as_posix()):
         return {}
     return {"made from": all_songs(root, behind)}
 
 
-def splits_of(root: Path, behind: Ancestry) -> dict[str, list[int]]:
+def splits_of(root: Path, behind: Upstream) -> dict[str, list[int]]:
     """Songs by split of the data set version behind an artifact, else of the present one."""
     for step in behind.steps:
-        if "data/dataset" in step.outputs:
-            return songs_of(root, step.outputs["data/dataset"]) or song_facts.songs_by_split(root)
+        if md5 := step.outputs.get(DATASET.as_posix()):
+            return songs_of(root, md5) or song_facts.songs_by_split(root)
     return song_facts.songs_by_split(root)
 
 
-def all_songs(root: Path, behind: Ancestry) -> list[int]:
+def all_songs(root: Path, behind: Upstream) -> list[int]:
     """The songs in the folders behind an artifact, of the nearest step whose outputs name songs."""
     for step in behind.steps:
         for md5 in step.outputs.values():
             parts = songs_of(root, md5) if md5.endswith(".dir") else None
             if parts:
                 return sorted({song for songs in parts.values() for song in songs})
-    return sorted(row["song_id"] for row in song_facts.rows(root, song_facts.WAV, ["song_id"]))
+    return sorted(row["song_id"] for row in song_facts.rows(root, WAV_MANIFEST, ["song_id"]))
 
 
-def reads_labels(behind: Ancestry) -> bool:
+def reads_labels(behind: Upstream) -> bool:
     """Whether labels went in."""
-    return any(step.stage == "label" for step in behind.steps)
+    return any(LABELS.as_posix() in step.outputs for step in behind.steps)
 
 
-def annotations(root: Path, behind: Ancestry) -> dict[str, str | None]:
+def annotations(root: Path, behind: Upstream) -> dict[str, str | None]:
     """The annotation and metadata files that the labels behind an artifact were read from, with their MD5."""
     found: dict[str, str | None] = {}
     for step in behind.steps:
-        for path, md5 in step.inputs.items():
-            if step.stage == "label" and path.startswith("data/raw"):
-                names: Mapping[str, str | None] = listing(root, md5) or files_now(root, path)
+        for path, md5 in step.inputs.items() if LABELS.as_posix() in step.outputs else ():
+            if covers(RAW, path):
+                names: Mapping[str, str | None] = dir_manifest(root, md5) or files_now(root, path)
                 found |= {f"{path}/{name}": names[name] for name in sorted(names)}
     return found
 
@@ -201,22 +198,22 @@ def files_now(root: Path, folder: str) -> Mapping[str, str | None]:
     return {file.name: present_md5(root, f"{folder}/{file.name}") for file in (root / folder).glob("*")}
 
 
-def base_model(root: Path, behind: Ancestry) -> dict[str, Any]:
+def base_model(root: Path, behind: Upstream) -> dict[str, Any]:
     """Repository, revision and hash of the base model behind an artifact; {} where there is none."""
     for step in behind.steps:
-        if step.stage == "base":
+        if made := step.outputs.get(BASE.as_posix()):
             wanted = step.parameters.get("base") or read_yaml(root / "params.yaml").get("base") or {}
-            facts = song_facts.row_of_file(root, "models/base/model_index.json")
+            facts = song_facts.row_of_file(root, f"{BASE}/model_index.json")
             return {
                 "repository": wanted.get("repository") or "rendered here: the demo's base",
                 "revision": wanted.get("revision"),
-                "md5": step.outputs.get("models/base"),
+                "md5": made,
                 "facts": facts,
             }
     return {}
 
 
-def seeds(behind: Ancestry) -> dict[str, Any]:
+def seeds(behind: Upstream) -> dict[str, Any]:
     """The seed of every stage that drew at random."""
     return {step.stage: step.parameters["seed"] for step in behind.steps if "seed" in step.parameters}
 

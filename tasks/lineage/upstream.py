@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 
 from tasks.core.files import names_below
 from tasks.execution.cache import md5_of
-from tasks.lineage.dvc_dirs import folder_md5, listing
+from tasks.lineage.dvc_dirs import dir_manifest, folder_md5
 from tasks.lineage.history import Step
 
 CHECKED_BYTES = 100 * 2**20  # a larger folder is not read again to answer; `dvc status` checks it
 
 
 @dataclass
-class Ancestry:
+class Upstream:
     """The steps behind an artifact, nearest first, and which step made each input of each step."""
 
     steps: list[Step] = field(default_factory=list)
@@ -55,14 +55,14 @@ class Makers:
         return made_md5(self.root, step, path) in (md5, None)
 
 
-def covers(folder: str, path: str) -> bool:
+def covers(folder: Path | str, path: str) -> bool:
     """Whether `path` is `folder` or below it."""
-    return path == folder or path.startswith(folder + "/")
+    return path == str(folder) or path.startswith(f"{folder}/")
 
 
-def ancestry(makers: Makers, start: Step) -> Ancestry:
+def upstream_of(makers: Makers, start: Step) -> Upstream:
     """Everything behind a step, breadth first."""
-    found, seen = Ancestry([start]), {start.identity}
+    found, seen = Upstream([start]), {start.identity}
     for step in found.steps:  # grows while it is walked
         for path, md5 in step.inputs.items():
             behind = makers.of_input(path, md5)
@@ -78,7 +78,7 @@ def ancestry(makers: Makers, start: Step) -> Ancestry:
 
 
 def made_md5(root: Path, step: Step, path: str) -> str | None:
-    """The hash that `path` had when the step made it; None: no listing of its folder is at hand."""
+    """The hash that `path` had when the step made it; None: no manifest of its folder is at hand."""
     for out, md5 in step.outputs.items():
         if out == path:
             return md5
@@ -90,7 +90,7 @@ def made_md5(root: Path, step: Step, path: str) -> str | None:
 @lru_cache(maxsize=4096)
 def below(root: Path, folder_hash: str, name: str) -> str | None:
     """The hash of a file or folder inside a folder version."""
-    files = listing(root, folder_hash)
+    files = dir_manifest(root, folder_hash)
     if files is None:
         return None
     if name in files:

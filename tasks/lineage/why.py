@@ -1,4 +1,4 @@
-"""What would run and because of what, told before it runs: dvc.yaml + dvc.lock + files -> **why** -> a person.
+"""What would run and because of what, before it runs: dvc.yaml + dvc.lock + files -> **why** -> a person.
 
 DVC itself says whether a stage is up to date, so the answer is what `dvc repro` does; this module names the
 cause: the parameter with its old and new value, the source line, the file, the song.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError, LockError
-from tasks.core.layout import BY_SONG
+from tasks.core.layout import BY_SONG, WAV_MANIFEST
 from tasks.core.params_base import is_default
 from tasks.execution import closure
 from tasks.lineage import changes, code, pipeline, song_facts
@@ -31,12 +31,12 @@ class Reason:
     what: str  # the key, the file, the stage
     lines: tuple[str, ...] = ()
     songs: tuple[int, ...] = ()
-    all_songs: bool = False  # touches every song, or it cannot be told which
+    all_songs: bool = False  # touches every song, or it is unknown which
     computes: bool = True  # false: the stage runs, and finds all it made in its cache
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StageStatus:
     """Whether a stage would run, and why. `certain`: of itself, not only if a stage before changes its output.
 
     A stage that would run and not compute looks through its cache: what changed decides no byte of its result.
@@ -61,8 +61,8 @@ class Verdict:
         return tuple(sorted({song for reason in self.reasons if reason.computes for song in reason.songs}))
 
 
-def why(root: Path, stage: str | None = None) -> list[Verdict]:
-    """One verdict a stage, in data-flow order; `stage` limits it (`train` means every train@...).
+def why(root: Path, stage: str | None = None) -> list[StageStatus]:
+    """One status per stage, in data-flow order; `stage` limits it (`train` means every train@...).
 
     Raises:
         InputError: no such stage.
@@ -72,15 +72,15 @@ def why(root: Path, stage: str | None = None) -> list[Verdict]:
     chosen = [name for name in declared if stage in (None, name, name.split("@")[0])]
     if not chosen:
         raise InputError("no such stage", got=stage, expected=", ".join(declared) or "stages in dvc.yaml")
-    status, locked = dvc_status(root), pipeline.locked(root)
-    known = steps(root) if status else []
-    verdicts: dict[str, Verdict] = {}
+    changed, locked = changed_by_stage(root), pipeline.locked(root)
+    known = steps(root) if changed else []
+    statuses: dict[str, StageStatus] = {}
     for name in in_order(declared):
-        verdicts[name] = verdict(root, declared, locked, known, verdicts, name, status.get(name, []))
-    return [verdicts[name] for name in verdicts if name in chosen]
+        statuses[name] = stage_status(root, declared, locked, known, statuses, name, changed.get(name, []))
+    return [statuses[name] for name in statuses if name in chosen]
 
 
-def dvc_status(root: Path) -> dict[str, list[Any]]:
+def changed_by_stage(root: Path) -> dict[str, list[Any]]:
     """What `dvc status` says: stage -> what is not as dvc.lock has it."""
     from dvc.exceptions import DvcException
     from dvc.lock import LockError as DvcLockError
@@ -92,7 +92,7 @@ def dvc_status(root: Path) -> dict[str, list[Any]]:
     except DvcLockError as error:
         raise LockError("a run is under way", where=root, todo="ask again when it has ended") from error
     except DvcException as error:
-        raise InputError("DVC cannot tell", where=root, got=error) from error
+        raise InputError("DVC cannot say what has changed", where=root, got=error) from error
 
 
 def in_order(declared: dict[str, Stage]) -> list[str]:
@@ -117,29 +117,29 @@ def reads(stage: Stage, before: Stage) -> list[str]:
     return [dep for dep in stage.deps if any(covers(out, dep) or covers(dep, out) for out in before.outs)]
 
 
-def verdict(
+def stage_status(
     root: Path,
     declared: dict[str, Stage],
     locked: dict[str, Locked],
     known: list[Step],
-    before: dict[str, Verdict],
+    before: dict[str, StageStatus],
     name: str,
-    status: list[Any],
-) -> Verdict:
-    """Whether and why one stage would run, given the verdicts of the stages before it."""
+    changed: list[Any],
+) -> StageStatus:
+    """Whether and why one stage would run, given the statuses of the stages before it."""
     stage = declared[name]
     running = [one for other, one in before.items() if one.runs and reads(stage, declared[other])]
     made_again = {dep for one in running for dep in reads(stage, declared[one.stage])}
     own = [
         reason
-        for reason in own_reasons(root, stage, locked.get(name), known, status)
+        for reason in own_reasons(root, stage, locked.get(name), known, changed)
         if not (reason.kind == "data" and reason.what in made_again)
     ]
     is_new = name not in locked
     consequences = [
         consequence(one, stage, declared[one.stage]) for one in running if changes_output(one) and not is_new
     ]
-    return Verdict(
+    return StageStatus(
         name,
         bool(own or consequences),
         bool(own),
@@ -150,17 +150,17 @@ def verdict(
 
 def works_by_song(root: Path, stage: Stage) -> bool:
     """Whether a stage's items are songs: its flow sends them to the pool, and its output is by song."""
-    flow = root / "flows" / f"{stage.name}.py"
     by_song = any(Path(out) in BY_SONG for out in stage.outs)
-    return by_song and flow.is_file() and "in_pool(" in flow.read_text("utf-8")
+    flows = [root / dep for dep in stage.deps if Path(dep).parent == Path("flows") and (root / dep).is_file()]
+    return by_song and any("in_pool(" in flow.read_text("utf-8") for flow in flows)
 
 
-def changes_output(one: Verdict) -> bool:
+def changes_output(one: StageStatus) -> bool:
     """Whether a stage may make something new: one that only restores its output makes the same bytes."""
     return any(reason.kind != "output" and reason.computes for reason in one.reasons)
 
 
-def consequence(before: Verdict, stage: Stage, maker: Stage) -> Reason:
+def consequence(before: StageStatus, stage: Stage, maker: Stage) -> Reason:
     """The reason that a stage before runs, with the songs that it passes on."""
     songs = tuple(sorted({song for reason in before.reasons for song in reason.songs}))
     lines = (f"may change {', '.join(reads(stage, maker))}",)
@@ -169,15 +169,15 @@ def consequence(before: Verdict, stage: Stage, maker: Stage) -> Reason:
 
 def n_songs(root: Path) -> int | None:
     """Songs of the converted collection as it is; None where there is none yet."""
-    return len(song_facts.rows(root, song_facts.WAV, ["song_id"])) or None
+    return len(song_facts.rows(root, WAV_MANIFEST, ["song_id"])) or None
 
 
-def own_reasons(root: Path, stage: Stage, last: Locked | None, known: list[Step], status: list[Any]) -> list[Reason]:
-    """What `dvc status` says of a stage, each entry with its cause."""
+def own_reasons(root: Path, stage: Stage, last: Locked | None, known: list[Step], changed: list[Any]) -> list[Reason]:
+    """The reasons behind what `dvc status` says of a stage."""
     if last is None:
         return [Reason("new", "dvc.lock has no run of it", all_songs=True)]
     reasons: list[Reason] = []
-    for entry in status:
+    for entry in changed:
         if entry == "changed command":
             reasons.append(Reason("command", f"{last.command} -> {stage.command}", all_songs=True))
         elif isinstance(entry, str):
@@ -196,12 +196,17 @@ def dep_reasons(root: Path, last: Locked, known: list[Step], path: str, state: A
         return parameter_reasons(root, last, sorted(state))
     old = last.deps.get(path)
     if pipeline.is_code(path):
-        return code_reasons(root, last.name, path, old)
+        return code_reasons(root, flow_of(last), path, old)
     found = changes.data(root, known, path, old)
     return [Reason("data", path, found.lines, found.songs, all_songs=touches_all(found))]
 
 
-def code_reasons(root: Path, stage: str, path: str, old: str | None) -> list[Reason]:
+def flow_of(stage: Stage | Locked) -> str:
+    """The name of the flow that a stage runs, by the source that it depends on."""
+    return next((Path(dep).stem for dep in stage.deps if Path(dep).parent == Path("flows")), stage.name.split("@")[0])
+
+
+def code_reasons(root: Path, flow: str, path: str, old: str | None) -> list[Reason]:
     """One reason for every file that changed in a source file or package."""
     if old is None:
         return [Reason("code", path, ("is imported now, was not before",), all_songs=True)]
@@ -210,29 +215,29 @@ def code_reasons(root: Path, stage: str, path: str, old: str | None) -> list[Rea
         return [Reason("code", path, ("its former files are neither in .emoriff nor in git",), all_songs=True)]
     now = sources_now(root, path)
     return [
-        file_reason(root, stage.split("@")[0].removesuffix("_base"), name, then.get(name))
+        file_reason(root, flow, name, then.get(name))
         for name in sorted(then.keys() | now.keys())
         if then.get(name) != now.get(name)
     ]
 
 
-def file_reason(root: Path, stage: str, name: str, old: str | None) -> Reason:
-    """A changed source file, and whether it decides any byte of the stage's result."""
+def file_reason(root: Path, flow: str, name: str, old: str | None) -> Reason:
+    """A changed source file, and whether it decides any byte of the flow's result."""
     before = changes.old_source(root, name, old) if old else b""
     text = None if before is None else before.decode("utf-8", "replace")
     found = changes.source_lines(root, name, old)
-    return Reason("code", name, found.lines, all_songs=True, computes=decides(root, stage, name, text))
+    return Reason("code", name, found.lines, all_songs=True, computes=decides(root, flow, name, text))
 
 
-def decides(root: Path, stage: str, name: str, before: str | None) -> bool:
-    """Whether the change of a source file can change what a stage makes (`before`: its text; None: not known)."""
+def decides(root: Path, flow: str, name: str, before: str | None) -> bool:
+    """Whether the change of a source file can change what a flow makes (`before`: its text; None: not known)."""
     if not name.endswith(".py"):
         return True
     after = (root / name).read_text("utf-8") if (root / name).is_file() else ""
     if name.startswith("flows/"):
         return before is None or closure.tasks_digest(before) != closure.tasks_digest(after, name)
     module = name.removesuffix(".py").replace("/", ".")
-    if closure.is_plumbing(module) or (after and module not in closure.modules_of_stage(stage)):
+    if closure.is_plumbing(module) or (after and module not in closure.modules_of_stage(flow)):
         return False
     return before is None or closure.source_digest(before) != closure.source_digest(after, name)
 

@@ -1,27 +1,27 @@
-"""`emoriff why` in words: **verdicts** -> lines for a person, or JSON for a program."""
+"""`emoriff why` in words: **statuses** -> lines for a person, or JSON for a program."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from tasks.lineage.changes import listed
-from tasks.lineage.why import Reason, Verdict, why
+from tasks.lineage.why import Reason, StageStatus, why
 
 SHOWN_LINES = 4  # of a reason, without --stage
 
 
 def explain(root: Path, stage: str | None, as_json: bool) -> str:
     """What `emoriff why` prints: the stages that would run, each with its causes."""
-    verdicts = why(root, stage)
+    statuses = why(root, stage)
     if as_json:
-        told = [asdict(one) | {"songs": one.songs, "computes": one.computes} for one in verdicts]
-        return json.dumps(told, indent=1)
-    lines = [summary(verdicts)]
-    for one in (one for one in verdicts if one.computes):
+        values = [asdict(one) | {"songs": one.songs, "computes": one.computes} for one in statuses]
+        return json.dumps(values, indent=1)
+    lines = [summary(statuses)]
+    for one in (one for one in statuses if one.computes):
         lines += ["", f"{one.stage}{work(one)}"]
         for reason in one.reasons:
             lines += reason_lines(reason, None if stage else SHOWN_LINES)
-    idle = [one for one in verdicts if one.runs and not one.computes]
+    idle = [one for one in statuses if one.runs and not one.computes]
     if idle:
         lines += ["", f"from the cache, since nothing here decides a result: {', '.join(one.stage for one in idle)}"]
         for reason in dict.fromkeys(reason for one in idle for reason in one.reasons if reason.kind != "before"):
@@ -29,21 +29,21 @@ def explain(root: Path, stage: str | None, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def summary(verdicts: list[Verdict]) -> str:
+def summary(statuses: list[StageStatus]) -> str:
     """One line: how many stages would run, of themselves and as a consequence, and how many compute nothing."""
-    certain = sum(one.certain and one.computes for one in verdicts)
-    following = sum(one.runs and not one.certain and one.computes for one in verdicts)
-    idle = sum(one.runs and not one.computes for one in verdicts)
+    certain = sum(one.certain and one.computes for one in statuses)
+    following = sum(one.runs and not one.certain and one.computes for one in statuses)
+    idle = sum(one.runs and not one.computes for one in statuses)
     if not certain and not following:
         if idle:
-            return f"Nothing would be computed: {idle} of {len(verdicts)} stages find all they need in the cache."
-        return f"Nothing would run: {len(verdicts)} of {len(verdicts)} stages are up to date."
-    text = f"{certain} of {len(verdicts)} stages would run"
+            return f"Nothing would be computed: {idle} of {len(statuses)} stages find all they need in the cache."
+        return f"Nothing would run: {len(statuses)} of {len(statuses)} stages are up to date."
+    text = f"{certain} of {len(statuses)} stages would run"
     text += f", {following} more if those change what they make" if following else ""
     return text + (f"; {idle} find all they need in the cache." if idle else ".")
 
 
-def work(one: Verdict) -> str:
+def work(one: StageStatus) -> str:
     """How much of a stage's work there is."""
     if one.n_songs is None:
         return ""

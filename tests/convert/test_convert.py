@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.audio import decoding, write
-from tasks.audio.decoding import native_stderr
+from tasks.audio.decoding import decode, native_stderr
 from tasks.convert import convert as audio_convert
 from tasks.convert.params import ConvertParams
 from tasks.core.errors import AudioError, InputError
@@ -275,7 +275,7 @@ def test_listening_files_are_small_sound_right_and_repeat(tmp_path, ending):
     for name in ("a", "b"):
         write.write_listening(tmp_path / (name + ending), sound, RATE)
     content = (tmp_path / ("a" + ending)).read_bytes()
-    heard = audio_convert.decode(tmp_path / ("a" + ending))
+    heard = decode(tmp_path / ("a" + ending))
     assert content == (tmp_path / ("b" + ending)).read_bytes()
     assert len(content) < 3 * 20_000
     assert heard.waveform.shape[1] / heard.sample_rate_hz == pytest.approx(3.0, abs=0.06)

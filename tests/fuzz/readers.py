@@ -665,7 +665,7 @@ def read_notes(folder: Path) -> None:
     server.STATE = folder / "server.json"
     state = server.read_state()
     assert state is None or (isinstance(state.url, str) and all(isinstance(pid, int) for pid in state.pids))
-    openlineage_spool.empty(folder / "spool", Keeping)
+    openlineage_spool.drain(folder / "spool", Keeping)
     assert not list((folder / "spool").glob("*.json"))
 
 

@@ -327,7 +327,7 @@ def test_a_spool_is_not_blocked_by_what_is_no_event(tmp_path):
     sent = []
     (tmp_path / "0001-1.json").write_text("{")
     (tmp_path / "0002-1.json").write_text('{"a": 1}')
-    openlineage_spool.empty(tmp_path, lambda: type("Kept", (), {"emit": lambda self, event: sent.append(event)})())
+    openlineage_spool.drain(tmp_path, lambda: type("Kept", (), {"emit": lambda self, event: sent.append(event)})())
     assert sent == [{"a": 1}]
     assert [path.name for path in tmp_path.glob("*.refused")] == ["0001-1.refused"]
 

@@ -99,8 +99,8 @@ def test_uncommitted_code_made_it_after_the_move(moved: tuple[Path, str], change
 
 def test_why_names_the_new_packages_then_file_and_line(moved: tuple[Path, str]) -> None:
     root, _ = moved
-    (verdict,) = why(root, "spectrogram")
-    assert {reason.what for reason in verdict.reasons if reason.kind == "code"} == {
+    (status,) = why(root, "spectrogram")
+    assert {reason.what for reason in status.reasons if reason.kind == "code"} == {
         "flows/spectrogram.py",
         "tasks/codec",
     }

@@ -140,14 +140,14 @@ def test_an_event_that_the_server_refuses_does_not_block_the_next(root: Path, ma
 def test_the_spool_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openlineage_spool, "SPOOL_LIMIT", 3)
     for number in range(5):
-        openlineage_spool.put(tmp_path, {"number": number})
+        openlineage_spool.add(tmp_path, {"number": number})
     assert [json.loads(path.read_text())["number"] for path in sorted(tmp_path.glob("*.json"))] == [2, 3, 4]
 
 
 def test_an_event_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
     with replacing(tmp_path / "1-2.json") as temporary:
         temporary.write_text('{"half": ')
-        openlineage_spool.empty(tmp_path, openlineage_spool.configured)
+        openlineage_spool.drain(tmp_path, openlineage_spool.configured)
         assert temporary.is_file()
 
 

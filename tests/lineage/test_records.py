@@ -81,7 +81,7 @@ def test_a_run_tells_what_made_what(root: Path) -> None:
     assert run.git.commit == git(root, "rev-parse", "HEAD").strip()
     assert not run.git.dirty
     assert run.environment.packages["pyarrow"]
-    assert records.kept(root, run.code["tasks/audio.py"]) == b"x = 1\n"
+    assert records.load_object(root, run.code["tasks/audio.py"]) == b"x = 1\n"
     assert records.songs_of(root, run.outputs["wav"]) == {"": [12]}
 
 

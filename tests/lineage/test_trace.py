@@ -11,7 +11,7 @@ from prov.model import ProvDocument
 from rocrate.rocrate import ROCrate
 
 from tasks.core.errors import InputError
-from tasks.lineage import history, pipeline, records
+from tasks.lineage import history, pipeline, records, song_facts
 from tasks.lineage.crate import write_crate
 from tasks.lineage.downstream import Downstream, downstream, show_downstream
 from tasks.lineage.history import steps
@@ -99,6 +99,16 @@ def test_song_facts_have_source_label_and_correction(clip: Lineage) -> None:
 def test_every_kind_of_artifact(made: Path, file: str, stage: str, songs: dict[str, list[int]]) -> None:
     found = trace(made, made / file)
     assert (found.links[0].stage, found.songs, found.state) == (stage, songs, "as it was made")
+
+
+@pytest.mark.parametrize(("column", "name"), [("file", "3.wav"), ("file_name", "loud/3.wav")])
+def test_a_file_of_any_stage_has_the_row_of_its_table(tmp_path: Path, column: str, name: str) -> None:
+    """Lineage knows no stage by name: a new one that lists its files is described as the others are."""
+    toy.write_rows(
+        tmp_path / "data/mastered/manifest.parquet", [{column: name, "gain": 3}, {column: "4.wav", "gain": 4}]
+    )
+    assert song_facts.row_of_file(tmp_path, f"data/mastered/{name}") == {column: name, "gain": 3}
+    assert song_facts.row_of_file(tmp_path, "data/mastered/5.wav") == {}
 
 
 def test_what_no_stage_made_is_refused(made: Path) -> None:

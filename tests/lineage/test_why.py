@@ -11,7 +11,7 @@ import pytest
 from tasks.core.errors import InputError
 from tasks.lineage import records
 from tasks.lineage.changes import line_changes, parameters, parquet_rows
-from tasks.lineage.why import Verdict, why
+from tasks.lineage.why import StageStatus, why
 from tasks.lineage.why_text import explain
 from tests import toy
 
@@ -34,7 +34,7 @@ def root(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "copy", symlinks=True))
 
 
-def running(root: Path) -> dict[str, Verdict]:
+def running(root: Path) -> dict[str, StageStatus]:
     return {one.stage: one for one in why(root) if one.runs}
 
 
@@ -156,7 +156,7 @@ def test_says_so_where_the_former_files_are_not_known(root: Path) -> None:
     edit(root, "incoming/audio/2.mp3", "song", "Song")
     (reason,) = [reason for reason in running(root)["download"].reasons if reason.kind == "data"]
     assert reason.all_songs
-    assert "cannot be told" in reason.lines[0]
+    assert "is unknown here" in reason.lines[0]
 
 
 def test_one_stage_in_detail(root: Path) -> None:
