@@ -37,18 +37,18 @@ LONGEST_WAIT_SECONDS = 600.0
 BUSY = {408, 425, 429, *range(500, 600)}
 
 
-class Interrupted(UnreachableError):
+class TransientError(UnreachableError):
     """Worth another try at the same address, not before `wait_seconds`."""
 
     wait_seconds: float = 0.0
 
 
-class Refused(DownloadError):
+class PermanentError(DownloadError):
     """No use to try this address again."""
 
 
 @dataclass(frozen=True)
-class Received:
+class PartialFile:
     """What lies in the partial file now."""
 
     sha256: str
@@ -76,7 +76,7 @@ class Patience:
 
 def download(
     url: str, partial: Path, patience: Patience, size_bytes: int | None, progress: Progress | None
-) -> Received:
+) -> PartialFile:
     """All bytes of `url` in `partial`, after as many tries as `patience` allows.
 
     Args:
@@ -87,7 +87,7 @@ def download(
         progress: called with each chunk.
 
     Raises:
-        Refused: an answer that another try would not change. Interrupted: the tries are used up.
+        PermanentError: an answer that another try would not change. TransientError: the tries are used up.
     """
     return patiently(
         url,
@@ -101,7 +101,7 @@ def fetch_text(url: str, patience: Patience) -> str:
     """A small text file of a server.
 
     Raises:
-        Refused: there is none. Interrupted: the tries are used up. DownloadError: it is too large to be one.
+        PermanentError: there is none. TransientError: the tries are used up. DownloadError: it is too large to be one.
     """
 
     def attempt() -> str:
@@ -121,13 +121,13 @@ def fetch_text(url: str, patience: Patience) -> str:
 
 
 def patiently(url: str, patience: Patience, attempt: Callable[[], Result], size: Callable[[], int]) -> Result:
-    """What `attempt` gives, tried again after each Interrupted; tries that made `size` grow do not count."""
+    """What `attempt` gives, tried again after each TransientError; tries that made `size` grow do not count."""
     failures = 0
     while True:
         before = size()
         try:
             return attempt()
-        except Interrupted as error:
+        except TransientError as error:
             failures = 1 if size() - before >= HEADWAY_BYTES else failures + 1
             wait = max(error.wait_seconds, patience.backoff_seconds * 2 ** (failures - 1))
             if failures > patience.retries or wait > LONGEST_WAIT_SECONDS:
@@ -135,8 +135,8 @@ def patiently(url: str, patience: Patience, attempt: Callable[[], Result], size:
             time.sleep(wait)
 
 
-def _given_up(url: str, error: Interrupted, failures: int, wait: float) -> Interrupted:
-    return Interrupted(
+def _given_up(url: str, error: TransientError, failures: int, wait: float) -> TransientError:
+    return TransientError(
         f"gave up after {failures} tries without headway: {error.what}",
         where=url,
         expected=error.expected,
@@ -147,11 +147,11 @@ def _given_up(url: str, error: Interrupted, failures: int, wait: float) -> Inter
 
 def attempt(
     url: str, partial: Path, stall_seconds: float, size_bytes: int | None, progress: Progress | None
-) -> Received:
+) -> PartialFile:
     """One request, continuing `partial` where that is sound.
 
     Raises:
-        Interrupted, Refused: as for `download`.
+        TransientError, PermanentError: as for `download`.
     """
     note = read_note(partial, url)
     offset = _size(partial) if note else 0
@@ -167,7 +167,7 @@ def attempt(
             write_note(partial, Note(url, _validator(answer), total))
         received = _receive(answer, partial, offset, total if total is not None else size_bytes, progress)
     if total is not None and received.size_bytes < total:
-        raise Interrupted("the connection broke off", where=url, expected=f"{total} bytes", got=received.size_bytes)
+        raise TransientError("the connection broke off", where=url, expected=f"{total} bytes", got=received.size_bytes)
     return received
 
 
@@ -176,14 +176,14 @@ def opened(url: str, headers: dict[str, str], stall_seconds: float) -> Iterator[
     """The answer of a server, redirects followed; closed afterwards.
 
     Raises:
-        Interrupted: no connection, or a busy server. Refused: any other answer without content.
+        TransientError: no connection, or a busy server. PermanentError: any other answer without content.
     """
     try:
         answer = requests.get(url, headers=headers, timeout=stall_seconds, stream=True)
     except (requests.ConnectionError, requests.Timeout) as error:
-        raise Interrupted(f"no answer: {_short(error)}", where=url) from error
+        raise TransientError(f"no answer: {_short(error)}", where=url) from error
     except requests.RequestException as error:
-        raise Refused(f"cannot be asked: {_short(error)}", where=url) from error
+        raise PermanentError(f"cannot be asked: {_short(error)}", where=url) from error
     with answer:
         _check_status(answer)
         yield answer
@@ -192,11 +192,11 @@ def opened(url: str, headers: dict[str, str], stall_seconds: float) -> Iterator[
 def _check_status(answer: requests.Response) -> None:
     got = f"{answer.status_code} {answer.reason}"
     if answer.status_code in BUSY:
-        error = Interrupted("the server is busy", where=answer.url, got=got)
+        error = TransientError("the server is busy", where=answer.url, got=got)
         error.wait_seconds = _retry_after(answer.headers.get("Retry-After", ""))
         raise error
     if answer.status_code not in (200, 206, 416):
-        raise Refused("the server does not give the file", where=answer.url, expected="200 OK", got=got)
+        raise PermanentError("the server does not give the file", where=answer.url, expected="200 OK", got=got)
 
 
 def _retry_after(text: str) -> float:
@@ -213,7 +213,7 @@ def _offset_served(answer: requests.Response, partial: Path, note: Note | None, 
     """Where the answer's bytes belong: `offset` when it continues the same version, 0 when it starts anew.
 
     Raises:
-        Interrupted: it is a part of something else; the partial file is forgotten.
+        TransientError: it is a part of something else; the partial file is forgotten.
     """
     if answer.status_code == 200:
         return 0
@@ -225,11 +225,11 @@ def _offset_served(answer: requests.Response, partial: Path, note: Note | None, 
     if goes_on and same_length and same_version:
         return offset
     forget(partial)
-    raise Interrupted("the file changed on the server: starting anew", where=answer.url, got=got)
+    raise TransientError("the file changed on the server: starting anew", where=answer.url, got=got)
 
 
 def _validator(answer: requests.Response) -> str:
-    """What tells two versions apart. A weak ETag does not promise equal bytes (RFC 9110, 8.8.1)."""
+    """What distinguishes two versions. A weak ETag does not promise equal bytes (RFC 9110, 8.8.1)."""
     etag = answer.headers.get("ETag", "")
     return etag if etag.startswith('"') else answer.headers.get("Last-Modified", "")
 
@@ -241,9 +241,13 @@ def _total_bytes(answer: requests.Response, offset: int) -> int | None:
 
 def _check_announced(answer: requests.Response, total: int | None, size_bytes: int | None, partial: Path) -> None:
     if answer.headers.get("Content-Type", "").startswith("text/html") and not partial.name.endswith(".html.partial"):
-        raise Refused("the server sent a web page", where=answer.url, expected="the file itself", got="text/html")
+        raise PermanentError(
+            "the server sent a web page", where=answer.url, expected="the file itself", got="text/html"
+        )
     if size_bytes is not None and total not in (None, size_bytes):
-        raise Refused("not the declared size", where=answer.url, expected=f"{size_bytes} bytes", got=f"{total} bytes")
+        raise PermanentError(
+            "not the declared size", where=answer.url, expected=f"{size_bytes} bytes", got=f"{total} bytes"
+        )
     if total is not None and total - _size(partial) > free_gib(partial.parent) * 2**30:
         raise DownloadError(
             "the disk is too small for the file",
@@ -256,22 +260,24 @@ def _check_announced(answer: requests.Response, total: int | None, size_bytes: i
 
 def _receive(
     answer: requests.Response, partial: Path, offset: int, total: int | None, progress: Progress | None
-) -> Received:
+) -> PartialFile:
     """The bytes in the partial file, hashed as they come."""
     hasher = _hasher(partial) if offset else hashlib.sha256()
-    done, started, told = offset, time.monotonic(), 0.0
+    done, started, reported = offset, time.monotonic(), 0.0
     with _writing(partial, "ab" if offset else "wb") as file:
         for chunk in _chunks(answer):
             file.write(chunk)
             hasher.update(chunk)
             done += len(chunk)
             if total is not None and done > total:
-                raise Refused("more bytes than declared", where=answer.url, expected=total, got=f"{done} and more")
+                raise PermanentError(
+                    "more bytes than declared", where=answer.url, expected=total, got=f"{done} and more"
+                )
             now = time.monotonic()
-            if progress and (now - told > TELL_SECONDS or done == total):
-                told, rate = now, (done - offset) / max(now - started, 1e-3) / 1e6
+            if progress and (now - reported > TELL_SECONDS or done == total):
+                reported, rate = now, (done - offset) / max(now - started, 1e-3) / 1e6
                 progress(done, total, f"bytes of {partial.stem}, {rate:.1f} MB/s")
-    return Received(hasher.hexdigest(), done, resumed=offset > 0)
+    return PartialFile(hasher.hexdigest(), done, resumed=offset > 0)
 
 
 @contextmanager
@@ -293,7 +299,7 @@ def _chunks(answer: requests.Response) -> Iterator[bytes]:
         try:
             chunk = answer.raw.read(CHUNK_BYTES, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Interrupted(f"the connection broke off: {_short(error)}", where=answer.url) from error
+            raise TransientError(f"the connection broke off: {_short(error)}", where=answer.url) from error
         if not chunk:
             return
         yield chunk
@@ -303,8 +309,8 @@ def _short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
-def _hashed(partial: Path) -> Received:
-    return Received(_hasher(partial).hexdigest(), _size(partial), resumed=True)
+def _hashed(partial: Path) -> PartialFile:
+    return PartialFile(_hasher(partial).hexdigest(), _size(partial), resumed=True)
 
 
 def _hasher(path: Path) -> "hashlib._Hash":

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of the stage download: params.yaml, `download`."""
 
 from typing import Annotated, Literal
 

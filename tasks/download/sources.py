@@ -21,11 +21,9 @@ from tasks.core.reading import record_in
 from tasks.core.storage import replacing
 from tasks.download import archives
 from tasks.download.folder import take_folder
-from tasks.download.http import Patience, Progress, Received, Refused, download, fetch_text, forget
+from tasks.download.http import PartialFile, Patience, PermanentError, Progress, download, fetch_text, forget
 from tasks.download.params import DownloadParams, Source
 from tasks.execution.cache import prune
-
-__all__ = ["fetch", "obtain", "take_folder"]
 
 CHUNK_BYTES = 1 << 20
 SUMS = "SHA256SUMS"
@@ -150,11 +148,11 @@ def fetch(source: Source, folder: Path, params: DownloadParams, progress: Progre
 
 
 def _refuse_present(source: Source, final: Path) -> list[DownloadError]:
-    """What is wrong with a file that was put there by hand, to be told if no mirror has a better one."""
+    """What is wrong with a file that was put there by hand, to be reported if no mirror has a better one."""
     if not final.is_file():
         return []
     wanted, origin = wanted_hash(source, final)
-    got = Received(sha256(final), final.stat().st_size, resumed=False)
+    got = PartialFile(sha256(final), final.stat().st_size, resumed=False)
     return [_mismatch(str(final), source, wanted, origin, got)] if wanted else []
 
 
@@ -175,7 +173,7 @@ def is_fetched(source: Source, final: Path) -> bool:
     got = sha256(final)
     if wanted != got:
         return False
-    write_receipt(final, Received(got, final.stat().st_size, resumed=False), origin)
+    write_receipt(final, PartialFile(got, final.stat().st_size, resumed=False), origin)
     return True
 
 
@@ -218,18 +216,18 @@ def _fetch_from(url: str, source: Source, final: Path, params: DownloadParams, p
 
 def _receive(
     url: str, partial: Path, patience: Patience, size_bytes: int | None, progress: Progress | None
-) -> Received:
+) -> PartialFile:
     if is_local(url):
         return copy(url, partial, progress)
     return download(url, partial, patience, size_bytes, progress)
 
 
-def fits(received: Received, source: Source, wanted: str | None) -> bool:
+def fits(received: PartialFile, source: Source, wanted: str | None) -> bool:
     """Whether hash and size are the expected ones, as far as they are known."""
     return wanted in (None, received.sha256) and source.size_bytes in (None, received.size_bytes)
 
 
-def _mismatch(url: str, source: Source, wanted: str | None, origin: str, received: Received) -> DownloadError:
+def _mismatch(url: str, source: Source, wanted: str | None, origin: str, received: PartialFile) -> DownloadError:
     size = "" if source.size_bytes is None else f", {source.size_bytes} bytes"
     return DownloadError(
         "not the expected bytes; nothing was kept",
@@ -245,7 +243,7 @@ def expected_hash(url: str, source: Source, patience: Patience) -> tuple[str | N
     """The hash to come and who says so: "declared", "SHA256SUMS" beside the file, or none yet ("recorded").
 
     Raises:
-        Interrupted: the server does not answer at all. DownloadError: its list of hashes is too large to be one.
+        TransientError: the server does not answer at all. DownloadError: its list of hashes is too large to be one.
     """
     if source.sha256:
         return source.sha256, "declared"
@@ -259,7 +257,7 @@ def _sums_at(url: str, patience: Patience) -> dict[str, str]:
     """The checksums that a server lists; none where it has no such file."""
     try:
         return parse_sums(fetch_text(url, patience))
-    except Refused:
+    except PermanentError:
         return {}
 
 
@@ -296,7 +294,7 @@ def local_path(url: str) -> Path:
     return Path(urllib.parse.unquote(url.removeprefix("file://")))
 
 
-def copy(url: str, partial: Path, progress: Progress | None) -> Received:
+def copy(url: str, partial: Path, progress: Progress | None) -> PartialFile:
     """A local file's bytes in `partial`, hashed as they are copied.
 
     Raises:
@@ -313,7 +311,7 @@ def copy(url: str, partial: Path, progress: Progress | None) -> Received:
             done += len(chunk)
             if progress:
                 progress(done, total, f"bytes of {path.name}")
-    return Received(hasher.hexdigest(), done, resumed=False)
+    return PartialFile(hasher.hexdigest(), done, resumed=False)
 
 
 def receipt_file(final: Path) -> Path:
@@ -321,7 +319,7 @@ def receipt_file(final: Path) -> Path:
     return final.with_name(final.name + ".received.json")
 
 
-def write_receipt(final: Path, received: Received, origin: str) -> None:
+def write_receipt(final: Path, received: PartialFile, origin: str) -> None:
     """Remember the hash of a finished file."""
     write_json(receipt_file(final), asdict(Receipt(received.sha256, origin, received.size_bytes)))
 

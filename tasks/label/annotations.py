@@ -125,7 +125,7 @@ def kinds_of(path: Path) -> list[str]:
 def read_ratings(
     folder: Path, paths: list[Path], scale_min: float, scale_max: float, refused: list[dict[str, object]]
 ) -> pd.DataFrame:
-    """Ratings of the songs, one row a song; what is no rating goes to `refused`.
+    """Ratings of the songs, one row per song; what is no rating goes to `refused`.
 
     The same rating twice is kept once; two different ratings of one song are both refused, because nothing
     says which is right.

@@ -228,7 +228,7 @@ def text_of(findings: dict[str, Any]) -> str:
     if findings["without_class"]:
         lines.append(f"  {'(dead zone)':<14}{findings['without_class']:>6,}")
     lines += ["", "Are valence and arousal swapped? Correlation of the ratings with the mean per-second curves:", ""]
-    lines += ["  ids          songs  compared  V-V     A-A     V-A     A-V     verdict"]
+    lines += ["  ids          songs  compared  V-V     A-A     V-A     A-V     decision"]
     lines += [_part_line(check) for check in findings["parts"]]
     lines += ["", "  V-A: the column named valence against the curves of arousal; A-V: the other way round.", ""]
     lines.append(f"{findings['corrected_songs']:,} songs corrected, {findings['songs_kept_swapped']:,} kept swapped.")

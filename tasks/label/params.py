@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of the stage label: params.yaml, `label`."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Are valence and arousal swapped? ratings and curves -> **verdict per part** -> labels.
+"""Are valence and arousal swapped? ratings and curves -> **decision per part** -> labels.
 
 In DEAM's file of songs 1 to 2000 the column `valence_mean` of the songs up to 1000 holds arousal and the other
 way round. Each part of the user's own files is checked against the per-second curves of the same songs, which
@@ -18,7 +18,7 @@ from tasks.core.files import digest
 from tasks.label.annotations import AXES, Annotations
 from tasks.label.params import LabelParams
 
-Verdict = Literal["as named", "swapped", "undecided", "could not be checked"]
+Decision = Literal["as named", "swapped", "undecided", "could not be checked"]
 PART_SIZE = 1000  # each of DEAM's campaigns (2013, 2014, 2015) numbers its songs from a new thousand
 # DEAM's published ratings of songs 2 to 1000, where they come without the per-second curves that prove the swap
 # (with them: .956 and .950 crossed against .575 and .570, n = 744). A mended copy has another fingerprint.
@@ -45,7 +45,7 @@ class PartCheck:
     correlations: dict[str, float]
     difference: float | None
     standard_errors: float | None
-    verdict: Verdict
+    verdict: Decision  # its key in report.json
     reason: str
 
 
@@ -60,7 +60,7 @@ def part_of(song_id: int) -> str:
 
 
 def check_parts(annotations: Annotations, params: LabelParams) -> list[PartCheck]:
-    """The verdict for every part, ordered by id.
+    """The decision for every part, ordered by id.
 
     A part is "swapped" when the crossed names correlate better than the equal ones, on average by
     `swap_margin` or more and by more than three standard errors; "as named" when it is the other way round;
@@ -91,8 +91,8 @@ def _check(part: str, songs: pd.DataFrame, params: LabelParams) -> PartCheck:
     table = rated.T @ drawn / n_compared
     correlations = {f"{AXES[i]}-{AXES[j]}": round(float(table[i, j]), 6) for i, j in product(range(2), repeat=2)}
     difference, errors = difference_of(rated, drawn)
-    verdict, reason = _decide(difference, errors, params.swap_margin)
-    return PartCheck(part, n_songs, n_compared, correlations, round(difference, 6), round(errors, 3), verdict, reason)
+    decision, reason = _decide(difference, errors, params.swap_margin)
+    return PartCheck(part, n_songs, n_compared, correlations, round(difference, 6), round(errors, 3), decision, reason)
 
 
 def fingerprint(songs: pd.DataFrame) -> str:
@@ -121,7 +121,7 @@ def difference_of(rated: NDArray[np.float64], drawn: NDArray[np.float64]) -> tup
     return float(votes.mean()), float(votes.mean()) / max(error, 1e-12)
 
 
-def _decide(difference: float, errors: float, margin: float) -> tuple[Verdict, str]:
+def _decide(difference: float, errors: float, margin: float) -> tuple[Decision, str]:
     if abs(difference) >= margin and abs(errors) > STANDARD_ERRORS:
         return ("as named" if difference > 0 else "swapped"), ""
     return "undecided", f"difference {difference:+.3f} ({errors:+.1f} standard errors) is too small"
