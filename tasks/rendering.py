@@ -1,0 +1,123 @@
+"""Scores as sound: score + style -> MIDI -> **waveform** -> MP3.
+
+The instruments are those of the General MIDI sound font that the installed pretty_midi brings along (TimGM6mb,
+GPL-2; docs/adr/0042), played by midirenderer. What an artist's recordings have in common is added after it: a
+room, a little more or less treble, hiss. Equal scores give equal samples.
+"""
+
+import io
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.files import seed_from
+from tasks.scores import PARTS, Note, Part, Score
+from tasks.styles import Style
+
+Waveform = NDArray[np.float32]
+
+RENDERED_HZ = 48000  # of midirenderer
+TICKS_PER_BEAT = 960  # of the MIDI file: 0.5 ms
+TAIL_SECONDS = 1.0  # played beyond the end, so that the last notes are whole
+VOLUMES: dict[Part, int] = {"lead": 112, "chords": 88, "pad": 70, "bass": 88, "drums": 96}
+PLACES: dict[Part, int] = {"lead": 70, "chords": 44, "pad": 84, "bass": 64, "drums": 60}  # 0 left, 127 right
+VOLUME, PLACE, REVERB, CHORUS = 7, 10, 91, 93  # MIDI controllers
+TREBLE_HZ = 1800.0
+TREBLE_DB = 5.0  # more or less of it at the ends of the brightness cue
+QUIETEST_DBFS, LOUDEST_DBFS = -18.0, -2.0  # peaks at the ends of the loudness cue
+
+
+def waveform(score: Score, style: Style, rate: int, n_channels: int, generator: np.random.Generator) -> Waveform:
+    """The piece as [C, N] float32, N = round(seconds * rate), with the peak its loudness asks for."""
+    import soxr
+
+    dry = played(midi(score, style), n_channels)[:, : round((score.seconds + TAIL_SECONDS) * RENDERED_HZ)]
+    wet = in_room(treble(dry, style.treble_db + TREBLE_DB * (2 * score.brightness - 1)), style)
+    mix = soxr.resample(wet.T, RENDERED_HZ, rate).T[:, : round(score.seconds * rate)]
+    peak = peak_level(score.loudness)
+    mix *= peak / max(float(np.abs(mix).max()), 1e-9)
+    hiss = generator.standard_normal(mix.shape[1], dtype=np.float32)
+    return mix + hiss * np.float32(peak * 10 ** (style.hiss_db / 20))
+
+
+@cache
+def sound_font() -> bytes:
+    """The sound font of the installed pretty_midi."""
+    return (resources.files("pretty_midi") / "TimGM6mb.sf2").read_bytes()
+
+
+def midi(score: Score, style: Style) -> bytes:
+    """The score as a standard MIDI file that lasts `TAIL_SECONDS` longer."""
+    import pretty_midi
+
+    song = pretty_midi.PrettyMIDI(resolution=TICKS_PER_BEAT, initial_tempo=120.0)
+    song.instruments = [_track(part, score, style) for part in PARTS if score.parts[part]]
+    file = io.BytesIO()
+    song.write(file)
+    return file.getvalue()
+
+
+def _track(part: Part, score: Score, style: Style) -> Any:
+    import pretty_midi
+
+    program = {"lead": style.lead, "chords": style.chords, "pad": style.pad, "bass": style.bass}.get(part)
+    track = pretty_midi.Instrument(program.program if program else 0, is_drum=part == "drums", name=part)
+    settings = {VOLUME: VOLUMES[part], PLACE: PLACES[part], REVERB: 0, CHORUS: 0}
+    changes = [pretty_midi.ControlChange(number, value, 0.0) for number, value in settings.items()]
+    end = pretty_midi.ControlChange(VOLUME, VOLUMES[part], score.seconds + TAIL_SECONDS)
+    track.control_changes = [*changes, end]
+    track.notes = [_message(note) for note in score.parts[part]]
+    return track
+
+
+def _message(note: Note) -> Any:
+    import pretty_midi
+
+    return pretty_midi.Note(round(note.velocity), note.pitch, note.start, note.start + note.seconds)
+
+
+def played(file: bytes, n_channels: int) -> Waveform:
+    """A MIDI file as [C, N] at 48 kHz; one channel is the mean of both."""
+    import midirenderer
+    import soundfile
+
+    stereo, rate = soundfile.read(io.BytesIO(midirenderer.render_wave_from(sound_font(), file)), dtype="float32")
+    assert rate == RENDERED_HZ
+    sides: Waveform = stereo.T
+    return sides if n_channels == 2 else sides.mean(axis=0, keepdims=True)
+
+
+def treble(sides: Waveform, gain_db: float) -> Waveform:
+    """More or less of what lies above 1.8 kHz: a first-order shelf."""
+    from scipy.signal import butter, sosfilt
+
+    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos").astype(np.float32), sides)
+    return sides + np.float32(10 ** (gain_db / 20) - 1) * above.astype(np.float32)
+
+
+def in_room(sides: Waveform, style: Style) -> Waveform:
+    """The sound with the reverberation of the artist's room added, as long as before."""
+    from scipy.signal import oaconvolve
+
+    generator = np.random.default_rng(seed_from(style.seed, "room"))
+    answers = np.stack([room_answer(style.room_seconds, generator) for _ in sides])
+    reverberation = oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]]
+    return sides + np.float32(style.room_share) * reverberation.astype(np.float32)
+
+
+def room_answer(seconds: float, generator: np.random.Generator) -> Waveform:
+    """Reverberation [seconds * 48000] of energy 1: noise that falls by 60 dB in `seconds` (Moorer 1979)."""
+    n_samples = round(seconds * RENDERED_HZ)
+    noise = generator.standard_normal(n_samples, dtype=np.float32)
+    answer = noise * np.exp(np.linspace(0, np.log(1e-3), n_samples, dtype=np.float32))
+    answer = np.convolve(answer, np.hanning(9).astype(np.float32), mode="same")  # air and walls take the treble
+    scaled: Waveform = (answer / np.sqrt(np.sum(answer**2))).astype(np.float32)
+    return scaled
+
+
+def peak_level(loudness: float) -> float:
+    """Peak of a piece (0..1) for the loudness cue: -18 to -2 dBFS."""
+    return float(10 ** ((QUIETEST_DBFS + (LOUDEST_DBFS - QUIETEST_DBFS) * loudness) / 20))
