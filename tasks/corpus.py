@@ -23,15 +23,14 @@ from tasks.files import seed_from
 from tasks.params import CorpusParams
 from tasks.styles import artist_name, draw_style
 
-REGIONS = (  # valence from, to, arousal from, to: what the five classes of the demo are in the plane
-    (0.5, 0.94, 0.5, 0.65),
-    (0.5, 0.94, 0.65, 0.94),
-    (0.06, 0.5, 0.5, 0.94),
-    (0.06, 0.5, 0.06, 0.5),
-    (0.5, 0.94, 0.06, 0.5),
+REGIONS = (  # valence from, to, arousal from, to, edges: what the five classes of the demo are in the plane
+    (0.5, 0.94, 0.5, 0.65, 4.0),
+    (0.5, 0.94, 0.65, 0.94, 2.0),
+    (0.06, 0.5, 0.5, 0.94, 2.0),
+    (0.06, 0.5, 0.06, 0.5, 2.0),
+    (0.5, 0.94, 0.06, 0.5, 2.0),
 )
-EXTRA_SHARES = (0.1, 0.3, 0.2, 0.2, 0.2)  # of the songs after an artist's first five
-EDGES = 1.5  # shape of the beta distribution in a region: 1 is as many songs at its borders as in its middle
+EXTRA_SHARES = (0.0, 0.25, 0.25, 0.25, 0.25)  # of the songs after an artist's first five
 ID_RANGES = ((2, 1000), (1001, 2000), (2001, 2058))
 MP3_COMPRESSION = 0.7  # 0 (largest file) to 1; more is also faster
 FULL_SONG = 1.2  # songs of the last range are longer than the excerpts
@@ -146,9 +145,9 @@ def _target(artist: int, place: int, songs_per_artist: int, generator: np.random
         region = (artist * songs_per_artist + place) % len(REGIONS)
     else:
         region = int(generator.choice(len(REGIONS), p=EXTRA_SHARES))
-    valence_from, valence_to, arousal_from, arousal_to = REGIONS[region]
-    draw = generator.beta(EDGES, EDGES, 2)
-    return float(valence_from + (valence_to - valence_from) * draw[0]), float(arousal_from + (arousal_to - arousal_from) * draw[1])
+    left, right, bottom, top, edges = REGIONS[region]
+    draw = generator.beta(edges, edges, 2)
+    return float(left + (right - left) * draw[0]), float(bottom + (top - bottom) * draw[1])
 
 
 def draw_ids(n_songs: int, generator: np.random.Generator) -> list[int]:

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STRENGTHS = (0.8, 1.2)  # an artist's, uniform
-HABIT_STD = 0.06  # of an artist's offset
-ERROR_STD = 0.06  # of a song's error
+STRENGTHS = (1.05, 1.45)  # an artist's, uniform
+HABIT_STD = 0.025  # of an artist's offset
+ERROR_STD = 0.03  # of a song's error
 
 
 @dataclass(frozen=True)

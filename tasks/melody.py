@@ -110,8 +110,8 @@ def degrees(bar: Bar, idea: Motif, style: Style) -> list[int]:
 def register(bar: Bar, style: Style) -> float:
     """MIDI pitch around which the bar's melody lies: within the instrument's range, along the phrase's contour."""
     low, high = style.lead.low, style.lead.high
-    middle = 0.4 * (low + (high - low) * (0.1 + 0.8 * bar.expression.register))
-    middle += 0.6 * (55 + 30 * bar.expression.register)
+    middle = 0.25 * (low + (high - low) * (0.1 + 0.8 * bar.expression.register))
+    middle += 0.75 * (55 + 30 * bar.expression.register)
     return float(middle + LIFT * (2 * bar.expression.contour - 1) * (bar.place / 3 - 0.5) * 2)
 
 

@@ -98,7 +98,7 @@ class Style:
     tempo_bpm: tuple[float, float]  # slowest and fastest pieces
     tonic: int  # of the favourite key, semitones above C
     periods: tuple[Period, ...]  # progressions of the pieces
-    thirds: tuple[int, ...]  # of the chords: triads, sevenths, added ninths
+    thirds: tuple[int, ...]  # of the chords, steps above their root: triads, with the root or the third doubled
     shapes: tuple[str, str]  # of the motifs of first and second theme
     cell: int  # which rhythms the motifs prefer
     sparing: float  # drive (0..1) below which the drums are silent
@@ -131,7 +131,7 @@ def draw_style(seed: int, index: int) -> Style:
     lead = families[index % len(families)]
     others = [family for family in CHORDS if family != lead]
     chords = others[index // len(families) % len(others)]
-    slowest = float(generator.uniform(56, 76))
+    slowest = float(generator.uniform(58, 72))
     return Style(
         seed=seed,
         name=artist_name(seed),
@@ -145,13 +145,13 @@ def draw_style(seed: int, index: int) -> Style:
         walk=_one_of(WALKS, generator),
         beats=int(generator.choice([4, 4, 4, 3])),
         swing=float(generator.choice([0.0, 0.0, 0.08, 0.16])),
-        tempo_bpm=(slowest, slowest * float(generator.uniform(2.0, 2.4))),
+        tempo_bpm=(slowest, slowest * float(generator.uniform(2.1, 2.4))),
         tonic=int(generator.integers(12)),
         periods=tuple(PERIODS[row] for row in generator.choice(len(PERIODS), 3, replace=False)),
-        thirds=_one_of(((0, 2, 4), (0, 2, 4), (0, 2, 4, 6), (0, 2, 4, 8)), generator),
+        thirds=_one_of(((0, 2, 4), (0, 2, 4, 7), (0, 2, 4, 9)), generator),
         shapes=(_one_of(SHAPES, generator), _one_of(SHAPES, generator)),
         cell=int(generator.integers(12)),
-        sparing=float(generator.uniform(0.3, 0.5)),
+        sparing=float(generator.uniform(0.35, 0.5)),
         room_seconds=float(generator.uniform(0.3, 1.4)),
         room_share=float(generator.uniform(0.05, 0.25)),
         treble_db=float(generator.uniform(-2, 2)),
