@@ -6,6 +6,7 @@ room, a little more or less treble, hiss. Equal scores give equal samples.
 """
 
 import io
+import wave
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -63,14 +64,19 @@ def midi(score: Score, style: Style) -> bytes:
 def _track(part: Part, score: Score, style: Style) -> Any:
     import pretty_midi
 
-    program = {"lead": style.lead, "chords": style.chords, "pad": style.pad, "bass": style.bass}.get(part)
-    track = pretty_midi.Instrument(program.program if program else 0, is_drum=part == "drums", name=part)
+    track = pretty_midi.Instrument(program(part, style), is_drum=part == "drums", name=part)
     settings = {VOLUME: VOLUMES[part], PLACE: PLACES[part], REVERB: 0, CHORUS: 0}
-    changes = [pretty_midi.ControlChange(number, value, 0.0) for number, value in settings.items()]
-    end = pretty_midi.ControlChange(VOLUME, VOLUMES[part], score.seconds + TAIL_SECONDS)
-    track.control_changes = [*changes, end]
+    track.control_changes = [pretty_midi.ControlChange(number, value, 0.0) for number, value in settings.items()]
+    track.control_changes.append(pretty_midi.ControlChange(VOLUME, VOLUMES[part], score.seconds + TAIL_SECONDS))
     track.notes = [_message(note) for note in score.parts[part]]
     return track
+
+
+def program(part: Part, style: Style) -> int:
+    """General MIDI program of a part; 0, the standard kit, for the drums."""
+    instruments = {"lead": style.lead, "chords": style.chords, "pad": style.pad, "bass": style.bass}
+    instrument = instruments.get(part)
+    return instrument.program if instrument else 0
 
 
 def _message(note: Note) -> Any:
@@ -82,12 +88,12 @@ def _message(note: Note) -> Any:
 def played(file: bytes, n_channels: int) -> Waveform:
     """A MIDI file as [C, N] at 48 kHz; one channel is the mean of both."""
     import midirenderer
-    import soundfile
 
-    stereo, rate = soundfile.read(io.BytesIO(midirenderer.render_wave_from(sound_font(), file)), dtype="float32")
-    assert rate == RENDERED_HZ
-    sides: Waveform = stereo.T
-    return sides if n_channels == 2 else sides.mean(axis=0, keepdims=True)
+    with wave.open(io.BytesIO(midirenderer.render_wave_from(sound_font(), file))) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RENDERED_HZ, 2, 2)
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32) / np.float32(32768)
+    left, right = samples[0::2], samples[1::2]
+    return np.stack([left, right]) if n_channels == 2 else (left + right)[None] / np.float32(2)
 
 
 def treble(sides: Waveform, gain_db: float) -> Waveform:

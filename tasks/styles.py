@@ -70,9 +70,9 @@ CHORDS: dict[Family, tuple[Instrument, ...]] = {
 }
 PADS = (
     Instrument(48, "strings", 48, 76),  # string ensemble
-    Instrument(49, "strings", 48, 76),
-    Instrument(52, "keys", 48, 74),  # choir
+    Instrument(53, "keys", 48, 74),  # voices
     Instrument(19, "keys", 48, 74),  # church organ
+    Instrument(21, "keys", 48, 74),  # accordion
     None,
     None,
 )
