@@ -13,6 +13,7 @@ UNITS = (2.0, 1.0, 0.5, 0.5)  # beats between the onsets of the chords, by densi
 STEPS = (4.0, 2.0, 1.0, 0.5)  # of the bass
 ORDERS: dict[Figure, tuple[int, ...]] = {"arpeggio": (0, 1, 2, 1), "alberti": (0, 2, 1, 2)}  # voices, lowest 0
 STRUM_SECONDS = 0.018  # from string to string
+SHELL = (0, 2)  # steps above the root that tell a chord
 PAD_ENDS = 0.6  # of the cue `detached`: above it nothing is sustained
 Pattern = tuple[tuple[int, str], ...]
 GROOVES: dict[str, Pattern] = {  # General MIDI key and eighths of a bar; later lines enter with more drive
@@ -61,12 +62,12 @@ def sounding(pitches: list[int], index: int, style: Style, unit: float) -> list[
 
 
 def pad(bar: Bar, style: Style) -> Iterator[Note]:
-    """A sustained chord, where the artist has an instrument for it and the notes are not detached."""
+    """Sustained root and third, where the artist has an instrument for it and the notes are not detached."""
     if style.pad is None or bar.expression.detached > PAD_ENDS:
         return
     register = style.pad.low + (style.pad.high - style.pad.low) * bar.expression.register
     seconds = 0.98 * bar.plan.beats * bar.plan.beat
-    for pitch in close_voicing(chord_pitches(bar.plan.key, bar.chord), register):
+    for pitch in close_voicing(chord_pitches(bar.plan.key, bar.chord, SHELL), register):
         yield Note(bar.start, seconds, pitch, 30 + 40 * bar.expression.loudness)
 
 

@@ -122,7 +122,7 @@ def _song(index: int, song_id: int, artist: int, place: int, params: CorpusParam
         title=f"{generator.choice(ADJECTIVES)} {generator.choice(NOUNS)}",
         seconds=_length(song_id, params.seconds, generator),
         sample_rate_hz=sample_rate(index, params.n_artists * params.songs_per_artist),
-        channels=2 if index % 8 == 4 else 1,
+        channels=2 if index % 16 == 4 else 1,
         cover_art=index % 10 == 3,
         valence=valence,
         arousal=arousal,

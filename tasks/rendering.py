@@ -36,12 +36,11 @@ def waveform(score: Score, style: Style, rate: int, n_channels: int, generator: 
     import soxr
 
     dry = played(midi(score, style), n_channels)[:, : round((score.seconds + TAIL_SECONDS) * RENDERED_HZ)]
-    wet = in_room(treble(dry, style.treble_db + TREBLE_DB * (2 * score.brightness - 1)), style)
-    mix = soxr.resample(wet.T, RENDERED_HZ, rate).T[:, : round(score.seconds * rate)]
+    recorded = heard_through(dry, recording_answer(style, score.brightness, n_channels))
+    mix = soxr.resample(recorded.T, RENDERED_HZ, rate).T[:, : round(score.seconds * rate)]
     peak = peak_level(score.loudness)
     mix *= peak / max(float(np.abs(mix).max()), 1e-9)
-    hiss = generator.standard_normal(mix.shape[1], dtype=np.float32)
-    return mix + hiss * np.float32(peak * 10 ** (style.hiss_db / 20))
+    return mix + hiss(mix.shape[1], rate, generator) * np.float32(peak * 10 ** (style.hiss_db / 20))
 
 
 @cache
@@ -96,22 +95,28 @@ def played(file: bytes, n_channels: int) -> Waveform:
     return np.stack([left, right]) if n_channels == 2 else (left + right)[None] / np.float32(2)
 
 
+def heard_through(sides: Waveform, answers: Waveform) -> Waveform:
+    """Each channel [C, N] convolved with its impulse response [C, M], as long as before."""
+    from scipy.signal import oaconvolve
+
+    return oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]].astype(np.float32)
+
+
+def recording_answer(style: Style, brightness: float, n_channels: int) -> Waveform:
+    """Impulse response [C, M] of an artist's recordings: the sound itself, its room, the treble of both."""
+    generator = np.random.default_rng(seed_from(style.seed, "room"))
+    answers = style.room_share * np.stack([room_answer(style.room_seconds, generator) for _ in range(n_channels)])
+    answers[:, 0] += 1
+    return treble(answers, style.treble_db + TREBLE_DB * (2 * brightness - 1))
+
+
 def treble(sides: Waveform, gain_db: float) -> Waveform:
     """More or less of what lies above 1.8 kHz: a first-order shelf."""
     from scipy.signal import butter, sosfilt
 
-    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos").astype(np.float32), sides)
-    return sides + np.float32(10 ** (gain_db / 20) - 1) * above.astype(np.float32)
-
-
-def in_room(sides: Waveform, style: Style) -> Waveform:
-    """The sound with the reverberation of the artist's room added, as long as before."""
-    from scipy.signal import oaconvolve
-
-    generator = np.random.default_rng(seed_from(style.seed, "room"))
-    answers = np.stack([room_answer(style.room_seconds, generator) for _ in sides])
-    reverberation = oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]]
-    return sides + np.float32(style.room_share) * reverberation.astype(np.float32)
+    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos"), sides)
+    shelved: Waveform = (sides + (10 ** (gain_db / 20) - 1) * above).astype(np.float32)
+    return shelved
 
 
 def room_answer(seconds: float, generator: np.random.Generator) -> Waveform:
@@ -127,3 +132,8 @@ def room_answer(seconds: float, generator: np.random.Generator) -> Waveform:
 def peak_level(loudness: float) -> float:
     """Peak of a piece (0..1) for the loudness cue: -18 to -2 dBFS."""
     return float(10 ** ((QUIETEST_DBFS + (LOUDEST_DBFS - QUIETEST_DBFS) * loudness) / 20))
+
+
+def hiss(n_samples: int, rate: int, generator: np.random.Generator) -> Waveform:
+    """White noise of variance 1 [n_samples]; a stretch of 4 s again and again, which nobody hears."""
+    return np.resize(generator.standard_normal(4 * rate, dtype=np.float32), n_samples)

@@ -72,7 +72,7 @@ PADS = (
     Instrument(48, "strings", 48, 76),  # string ensemble
     Instrument(53, "keys", 48, 74),  # voices
     Instrument(19, "keys", 48, 74),  # church organ
-    Instrument(21, "keys", 48, 74),  # accordion
+    None,
     None,
     None,
 )

@@ -295,7 +295,8 @@ def test_loudness_rises_with_arousal_within_what_recordings_have() -> None:
 def test_a_room_rings_on_and_adds_nothing_before() -> None:
     click = np.zeros((1, rendering.RENDERED_HZ), np.float32)
     click[0, 1000] = 1.0
-    heard = rendering.in_room(click, replace(STYLE, room_share=0.2, room_seconds=0.5))[0]
+    room = rendering.recording_answer(replace(STYLE, room_share=0.2, room_seconds=0.5), 0.5, 1)
+    heard = rendering.heard_through(click, room)[0]
     assert np.abs(heard[:990]).max() < 1e-4
     assert np.abs(heard[2000:20000]).max() > 100 * np.abs(heard[40000:]).max()
 
