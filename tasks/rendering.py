@@ -90,16 +90,17 @@ def played(file: bytes, n_channels: int) -> Waveform:
 
     with wave.open(io.BytesIO(midirenderer.render_wave_from(sound_font(), file))) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RENDERED_HZ, 2, 2)
-        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32) / np.float32(32768)
-    left, right = samples[0::2], samples[1::2]
-    return np.stack([left, right]) if n_channels == 2 else (left + right)[None] / np.float32(2)
+        samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32)
+    sides: Waveform = np.stack([samples[0::2], samples[1::2]]) * np.float32(1 / 32768)
+    return sides if n_channels == 2 else sides.mean(axis=0, keepdims=True)
 
 
 def heard_through(sides: Waveform, answers: Waveform) -> Waveform:
     """Each channel [C, N] convolved with its impulse response [C, M], as long as before."""
     from scipy.signal import oaconvolve
 
-    return oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]].astype(np.float32)
+    heard: Waveform = np.asarray(oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]], np.float32)
+    return heard
 
 
 def recording_answer(style: Style, brightness: float, n_channels: int) -> Waveform:
