@@ -30,7 +30,7 @@ CRASH = 49
 
 def voicing(bar: Bar, style: Style, generator: np.random.Generator) -> list[int]:
     """The bar's chord for the accompanying instrument; with tension a semitone or a tritone beside it."""
-    pitches = chord_pitches(bar.plan.key, bar.chord, style.thirds)
+    pitches = chord_pitches(bar.plan.key, bar.chord)
     rub = [pitches[0] + 1, pitches[0] + 6]
     pitches += [pitch for pitch in rub if generator.random() < 0.9 * (bar.expression.tension - 0.3)]
     low, high = style.chords.low, style.chords.high

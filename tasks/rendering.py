@@ -1,8 +1,8 @@
 """Scores as sound: score + style -> MIDI -> **waveform** -> MP3.
 
 The instruments are those of the General MIDI sound font that the installed pretty_midi brings along (TimGM6mb,
-GPL-2; docs/adr/0042), played by midirenderer. What an artist's recordings have in common is added after it: a
-room, a little more or less treble, hiss. Equal scores give equal samples.
+GPL-2; docs/adr/0042), played by midirenderer in its room (a Schroeder reverberator). What an artist's recordings
+have in common is more or less of that room, more or less treble, and hiss. Equal scores give equal samples.
 """
 
 import io
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.files import seed_from
 from tasks.scores import PARTS, Note, Part, Score
 from tasks.styles import Style
 
@@ -22,21 +21,21 @@ Waveform = NDArray[np.float32]
 
 RENDERED_HZ = 48000  # of midirenderer
 TICKS_PER_BEAT = 960  # of the MIDI file: 0.5 ms
-TAIL_SECONDS = 1.0  # played beyond the end, so that the last notes are whole
+TAIL_SECONDS = 0.5  # played beyond the end, so that the last notes are whole
 VOLUMES: dict[Part, int] = {"lead": 112, "chords": 88, "pad": 70, "bass": 88, "drums": 96}
 PLACES: dict[Part, int] = {"lead": 70, "chords": 44, "pad": 84, "bass": 64, "drums": 60}  # 0 left, 127 right
 VOLUME, PLACE, REVERB, CHORUS = 7, 10, 91, 93  # MIDI controllers
 TREBLE_HZ = 1800.0
 TREBLE_DB = 5.0  # more or less of it at the ends of the brightness cue
-QUIETEST_DBFS, LOUDEST_DBFS = -18.0, -2.0  # peaks at the ends of the loudness cue
+QUIETEST_DBFS, LOUDEST_DBFS = -22.0, -4.0  # peaks at the ends of the loudness cue
 
 
 def waveform(score: Score, style: Style, rate: int, n_channels: int, generator: np.random.Generator) -> Waveform:
     """The piece as [C, N] float32, N = round(seconds * rate), with the peak its loudness asks for."""
     import soxr
 
-    dry = played(midi(score, style), n_channels)[:, : round((score.seconds + TAIL_SECONDS) * RENDERED_HZ)]
-    recorded = heard_through(dry, recording_answer(style, score.brightness, n_channels))
+    sides = played(midi(score, style), n_channels)[:, : round((score.seconds + TAIL_SECONDS) * RENDERED_HZ)]
+    recorded = treble(sides, style.treble_db + TREBLE_DB * (2 * score.brightness - 1))
     mix = soxr.resample(recorded.T, RENDERED_HZ, rate).T[:, : round(score.seconds * rate)]
     peak = peak_level(score.loudness)
     mix *= peak / max(float(np.abs(mix).max()), 1e-9)
@@ -64,7 +63,7 @@ def _track(part: Part, score: Score, style: Style) -> Any:
     import pretty_midi
 
     track = pretty_midi.Instrument(program(part, style), is_drum=part == "drums", name=part)
-    settings = {VOLUME: VOLUMES[part], PLACE: PLACES[part], REVERB: 0, CHORUS: 0}
+    settings = {VOLUME: VOLUMES[part], PLACE: PLACES[part], REVERB: style.room, CHORUS: 0}
     track.control_changes = [pretty_midi.ControlChange(number, value, 0.0) for number, value in settings.items()]
     track.control_changes.append(pretty_midi.ControlChange(VOLUME, VOLUMES[part], score.seconds + TAIL_SECONDS))
     track.notes = [_message(note) for note in score.parts[part]]
@@ -95,43 +94,17 @@ def played(file: bytes, n_channels: int) -> Waveform:
     return sides if n_channels == 2 else sides.mean(axis=0, keepdims=True)
 
 
-def heard_through(sides: Waveform, answers: Waveform) -> Waveform:
-    """Each channel [C, N] convolved with its impulse response [C, M], as long as before."""
-    from scipy.signal import oaconvolve
-
-    heard: Waveform = np.asarray(oaconvolve(sides, answers, axes=1)[:, : sides.shape[1]], np.float32)
-    return heard
-
-
-def recording_answer(style: Style, brightness: float, n_channels: int) -> Waveform:
-    """Impulse response [C, M] of an artist's recordings: the sound itself, its room, the treble of both."""
-    generator = np.random.default_rng(seed_from(style.seed, "room"))
-    answers = style.room_share * np.stack([room_answer(style.room_seconds, generator) for _ in range(n_channels)])
-    answers[:, 0] += 1
-    return treble(answers, style.treble_db + TREBLE_DB * (2 * brightness - 1))
-
-
 def treble(sides: Waveform, gain_db: float) -> Waveform:
     """More or less of what lies above 1.8 kHz: a first-order shelf."""
     from scipy.signal import butter, sosfilt
 
-    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos"), sides)
-    shelved: Waveform = (sides + (10 ** (gain_db / 20) - 1) * above).astype(np.float32)
+    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos").astype(np.float32), sides)
+    shelved: Waveform = sides + np.float32(10 ** (gain_db / 20) - 1) * above.astype(np.float32)
     return shelved
 
 
-def room_answer(seconds: float, generator: np.random.Generator) -> Waveform:
-    """Reverberation [seconds * 48000] of energy 1: noise that falls by 60 dB in `seconds` (Moorer 1979)."""
-    n_samples = round(seconds * RENDERED_HZ)
-    noise = generator.standard_normal(n_samples, dtype=np.float32)
-    answer = noise * np.exp(np.linspace(0, np.log(1e-3), n_samples, dtype=np.float32))
-    answer = np.convolve(answer, np.hanning(9).astype(np.float32), mode="same")  # air and walls take the treble
-    scaled: Waveform = (answer / np.sqrt(np.sum(answer**2))).astype(np.float32)
-    return scaled
-
-
 def peak_level(loudness: float) -> float:
-    """Peak of a piece (0..1) for the loudness cue: -18 to -2 dBFS."""
+    """Peak of a piece (0..1) for the loudness cue: -22 to -4 dBFS."""
     return float(10 ** ((QUIETEST_DBFS + (LOUDEST_DBFS - QUIETEST_DBFS) * loudness) / 20))
 
 

@@ -69,7 +69,7 @@ CHORDS: dict[Family, tuple[Instrument, ...]] = {
     "keys": (Instrument(16, "keys", 45, 74), Instrument(6, "keys", 45, 78)),  # organ, harpsichord
 }
 PADS = (
-    Instrument(48, "strings", 48, 76),  # string ensemble
+    Instrument(42, "strings", 48, 76),  # celli
     Instrument(53, "keys", 48, 74),  # voices
     Instrument(19, "keys", 48, 74),  # church organ
     None,
@@ -83,7 +83,6 @@ BASSES = tuple(Instrument(program, "bass", 29, 52) for program in (32, 33, 34, 3
 class Style:
     """What makes an artist's pieces alike, whatever their emotion."""
 
-    seed: int
     name: str
     lead: Instrument
     chords: Instrument
@@ -98,12 +97,10 @@ class Style:
     tempo_bpm: tuple[float, float]  # slowest and fastest pieces
     tonic: int  # of the favourite key, semitones above C
     periods: tuple[Period, ...]  # progressions of the pieces
-    thirds: tuple[int, ...]  # of the chords, steps above their root: triads, with the root or the third doubled
     shapes: tuple[str, str]  # of the motifs of first and second theme
     cell: int  # which rhythms the motifs prefer
     sparing: float  # drive (0..1) below which the drums are silent
-    room_seconds: float  # reverberation time
-    room_share: float  # level of the reverberation, linear
+    room: int  # how much of the reverberation, 0 to 127 as MIDI controller 91
     treble_db: float  # of the recording
     hiss_db: float  # noise of the recording, below the piece's peak
     habits: Mapping[str, Habit]  # of the cues
@@ -133,7 +130,6 @@ def draw_style(seed: int, index: int) -> Style:
     chords = others[index // len(families) % len(others)]
     slowest = float(generator.uniform(58, 72))
     return Style(
-        seed=seed,
         name=artist_name(seed),
         lead=_one_of(LEADS[lead], generator),
         chords=_one_of(CHORDS[chords], generator),
@@ -148,12 +144,10 @@ def draw_style(seed: int, index: int) -> Style:
         tempo_bpm=(slowest, slowest * float(generator.uniform(2.1, 2.4))),
         tonic=int(generator.integers(12)),
         periods=tuple(PERIODS[row] for row in generator.choice(len(PERIODS), 3, replace=False)),
-        thirds=_one_of(((0, 2, 4), (0, 2, 4, 7), (0, 2, 4, 9)), generator),
         shapes=(_one_of(SHAPES, generator), _one_of(SHAPES, generator)),
         cell=int(generator.integers(12)),
         sparing=float(generator.uniform(0.35, 0.5)),
-        room_seconds=float(generator.uniform(0.3, 1.4)),
-        room_share=float(generator.uniform(0.05, 0.25)),
+        room=int(generator.integers(10, 90)),
         treble_db=float(generator.uniform(-2, 2)),
         hiss_db=float(generator.uniform(-80, -68)),
         habits=draw_habits(generator),
