@@ -12,7 +12,7 @@ from tasks.styles import Style
 PHRASE = 4  # bars
 FORMS = ("aaba", "abab", "aabb", "abac")  # a letter is a period of eight bars
 LONGEST_BAR_SECONDS = 2.7  # slower pieces have bars of two beats, so that harmony moves on
-DENSITY_ENDS = (0.25, 0.5, 0.75)  # of the density cue, where the next level begins
+DENSITY_ENDS = (0.25, 0.5, 0.69)  # of the density cue, where the next level begins
 Moment = Callable[[float], Expression]  # time (s) -> what the cues say
 
 

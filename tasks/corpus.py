@@ -24,11 +24,11 @@ from tasks.params import CorpusParams
 from tasks.styles import artist_name, draw_style
 
 REGIONS = (  # valence from, to, arousal from, to, edges: what the five classes of the demo are in the plane
-    (0.5, 0.94, 0.5, 0.65, 4.0),
-    (0.5, 0.94, 0.65, 0.94, 2.0),
-    (0.06, 0.5, 0.5, 0.94, 2.0),
-    (0.06, 0.5, 0.06, 0.5, 2.0),
-    (0.5, 0.94, 0.06, 0.5, 2.0),
+    (0.5, 0.94, 0.5, 0.65, 5.0),
+    (0.5, 0.94, 0.65, 0.94, 2.5),
+    (0.06, 0.5, 0.5, 0.94, 2.5),
+    (0.06, 0.5, 0.06, 0.5, 2.5),
+    (0.5, 0.94, 0.06, 0.5, 2.5),
 )
 EXTRA_SHARES = (0.0, 0.25, 0.25, 0.25, 0.25)  # of the songs after an artist's first five
 ID_RANGES = ((2, 1000), (1001, 2000), (2001, 2058))

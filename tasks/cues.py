@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 STRENGTHS = (1.05, 1.45)  # an artist's, uniform
-HABIT_STD = 0.025  # of an artist's offset
-ERROR_STD = 0.03  # of a song's error
+HABIT_STD = 0.02  # of an artist's offset
+ERROR_STD = 0.02  # of a song's error
 
 
 @dataclass(frozen=True)

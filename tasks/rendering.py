@@ -90,16 +90,19 @@ def played(file: bytes, n_channels: int) -> Waveform:
     with wave.open(io.BytesIO(midirenderer.render_wave_from(sound_font(), file))) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (RENDERED_HZ, 2, 2)
         samples = np.frombuffer(sound.readframes(sound.getnframes()), "<i2").astype(np.float32)
-    sides: Waveform = np.stack([samples[0::2], samples[1::2]]) * np.float32(1 / 32768)
-    return sides if n_channels == 2 else sides.mean(axis=0, keepdims=True)
+    samples *= np.float32(1 / (32768 * (2 // n_channels)))
+    left, right = samples[0::2], samples[1::2]
+    return np.stack([left, right]) if n_channels == 2 else (left + right)[None]
 
 
 def treble(sides: Waveform, gain_db: float) -> Waveform:
     """More or less of what lies above 1.8 kHz: a first-order shelf."""
-    from scipy.signal import butter, sosfilt
+    from scipy.signal import butter, lfilter
 
-    above = sosfilt(butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ, output="sos").astype(np.float32), sides)
-    shelved: Waveform = sides + np.float32(10 ** (gain_db / 20) - 1) * above.astype(np.float32)
+    rise, fall = (np.asarray(side, np.float32) for side in butter(1, TREBLE_HZ, "highpass", fs=RENDERED_HZ))
+    above = lfilter(rise, fall, sides)
+    above *= np.float32(10 ** (gain_db / 20) - 1)
+    shelved: Waveform = sides + above
     return shelved
 
 
