@@ -1,8 +1,8 @@
 """The demo corpus: parameters -> pieces -> **DEAM-like archives** -> download.
 
 No public music can be shipped, so the project renders its own and packs it as DEAM is packed (see
-`tasks.demo_corpus.deam_format`). What the pieces were meant to express is known here only: everything after it
-learns of it through the ratings of simulated listeners.
+`deam_format`). What the pieces were meant to express is known here only: everything after it learns of it through
+the ratings of simulated listeners.
 """
 
 import io
@@ -18,19 +18,21 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import ParameterError
 from tasks.core.files import seed_from
-from tasks.demo_corpus import composition, deam_format, synthesis
+from tasks.demo_corpus import deam_format, rendering
+from tasks.demo_corpus.composition import Curve, compose
+from tasks.demo_corpus.styles import artist_name, draw_style
 from tasks.download.params import CorpusParams
 
-CENTRES = (  # (valence, arousal, spread of arousal), the middle of each of five regions
-    (0.78, 0.575, 0.01),
-    (0.74, 0.86, 0.05),
-    (0.24, 0.80, 0.07),
-    (0.22, 0.24, 0.06),
-    (0.77, 0.22, 0.06),
+REGIONS = (  # valence from, to, arousal from, to, edges: what the five classes of the demo are in the plane
+    (0.5, 0.94, 0.5, 0.65, 5.0),
+    (0.5, 0.94, 0.65, 0.94, 2.5),
+    (0.06, 0.5, 0.5, 0.94, 2.5),
+    (0.06, 0.5, 0.06, 0.5, 2.5),
+    (0.5, 0.94, 0.06, 0.5, 2.5),
 )
-EXTRA_SHARES = (0.3, 0.2, 0.1, 0.3, 0.1)  # of the songs after an artist's first five: more of two regions
-VALENCE_SPREAD = 0.07
+EXTRA_SHARES = (0.0, 0.25, 0.25, 0.25, 0.25)  # of the songs after an artist's first five
 ID_RANGES = ((2, 1000), (1001, 2000), (2001, 2058))
+MP3_COMPRESSION = 0.7  # 0 (largest file) to 1; more is also faster
 FULL_SONG = 1.2  # songs of the last range are longer than the excerpts
 ADJECTIVES = (
     "Amber",
@@ -69,6 +71,7 @@ class Song:
 
     song_id: int
     artist: int
+    artist_seed: int  # of the style; equal seeds are equal artists
     artist_name: str
     title: str
     seconds: float
@@ -89,37 +92,42 @@ def render(folder: Path, params: CorpusParams, seed: int, workers: int, progress
         ParameterError: more songs than DEAM's ids have room for.
     """
     songs = plan(params, seed)
-    audio = _audio(songs, seed, workers, progress)
+    audio = _audio(songs, workers, progress)
     deam_format.write_archives(folder, [annotate(song, params) for song in songs], audio, params.swap_until_id)
 
 
 def plan(params: CorpusParams, seed: int) -> list[Song]:
-    """The songs of the corpus, ordered by id."""
+    """The songs of the corpus, ordered by id. Another seed or namespace: other artists and other songs."""
     n_songs = params.n_artists * params.songs_per_artist
-    generator = np.random.default_rng(seed_from(seed, "corpus"))
+    generator = np.random.default_rng(seed_from(seed, params.namespace, "corpus"))
     ids = draw_ids(n_songs, generator)
     artists = generator.permutation(np.arange(n_songs) % params.n_artists)  # of each id
-    names = _names(params.n_artists, generator)
-    songs = []
-    for index, (song_id, artist) in enumerate(zip(ids, artists.tolist(), strict=True)):
-        generator = np.random.default_rng(seed_from(seed, "song", song_id))
-        position = int((artists[:index] == artist).sum())  # among the artist's songs
-        valence, arousal = _target(artist, position, params.songs_per_artist, generator)
-        song = Song(
-            song_id=song_id,
-            artist=artist,
-            artist_name=names[artist],
-            title=f"{generator.choice(ADJECTIVES)} {generator.choice(NOUNS)}",
-            seconds=_length(song_id, params.seconds, generator),
-            sample_rate_hz=sample_rate(index, n_songs),
-            channels=2 if index % 8 == 4 else 1,
-            cover_art=index % 10 == 3,
-            valence=valence,
-            arousal=arousal,
-            seed=seed_from(seed, "song", song_id),
-        )
-        songs.append(song)
-    return songs
+    places = [int((artists[:index] == artist).sum()) for index, artist in enumerate(artists)]  # among the artist's
+    return [
+        _song(index, song_id, int(artist), place, params, seed)
+        for index, (song_id, artist, place) in enumerate(zip(ids, artists, places, strict=True))
+    ]
+
+
+def _song(index: int, song_id: int, artist: int, place: int, params: CorpusParams, seed: int) -> Song:
+    song_seed = seed_from(seed, params.namespace, "song", song_id)
+    artist_seed = seed_from(seed, params.namespace, "artist", artist)
+    generator = np.random.default_rng(song_seed)
+    valence, arousal = _target(artist, place, params.songs_per_artist, generator)
+    return Song(
+        song_id=song_id,
+        artist=artist,
+        artist_seed=artist_seed,
+        artist_name=artist_name(artist_seed),
+        title=f"{generator.choice(ADJECTIVES)} {generator.choice(NOUNS)}",
+        seconds=_length(song_id, params.seconds, generator),
+        sample_rate_hz=sample_rate(index, params.n_artists * params.songs_per_artist),
+        channels=2 if index % 16 == 4 else 1,
+        cover_art=index % 10 == 3,
+        valence=valence,
+        arousal=arousal,
+        seed=song_seed,
+    )
 
 
 def _length(song_id: int, seconds: float, generator: np.random.Generator) -> float:
@@ -128,15 +136,18 @@ def _length(song_id: int, seconds: float, generator: np.random.Generator) -> flo
     return seconds * (factor + float(generator.uniform(-0.008, 0.0133)))
 
 
-def _target(artist: int, position: int, songs_per_artist: int, generator: np.random.Generator) -> tuple[float, float]:
-    """Valence and arousal (0..1): regions in turn, so that few songs cover all; then by EXTRA_SHARES."""
-    if position < len(CENTRES):
-        region = (artist * songs_per_artist + position) % len(CENTRES)
+def _target(artist: int, place: int, songs_per_artist: int, generator: np.random.Generator) -> tuple[float, float]:
+    """Valence and arousal (0..1), anywhere in a region, its borders included.
+
+    Regions go round, so that each artist's first five songs cover all; then by EXTRA_SHARES.
+    """
+    if place < len(REGIONS):
+        region = (artist * songs_per_artist + place) % len(REGIONS)
     else:
-        region = int(generator.choice(len(CENTRES), p=EXTRA_SHARES))
-    valence, arousal, spread = CENTRES[region]
-    draw = generator.uniform(-1, 1, 2)
-    return float(valence + VALENCE_SPREAD * draw[0]), float(arousal + spread * draw[1])
+        region = int(generator.choice(len(REGIONS), p=EXTRA_SHARES))
+    left, right, bottom, top, edges = REGIONS[region]
+    draw = generator.beta(edges, edges, 2)
+    return float(left + (right - left) * draw[0]), float(bottom + (top - bottom) * draw[1])
 
 
 def draw_ids(n_songs: int, generator: np.random.Generator) -> list[int]:
@@ -168,15 +179,7 @@ def sample_rate(index: int, n_songs: int) -> int:
     return {5: 48000, 17: 22050, 38: 48000, 59: 16000, 71: 48000}.get(index % 100, 44100)
 
 
-def _names(n_artists: int, generator: np.random.Generator) -> list[str]:
-    pairs = [f"The {adjective} {noun}s" for adjective in ADJECTIVES for noun in NOUNS]
-    order = generator.permutation(len(pairs))
-    return [
-        pairs[order[i % len(pairs)]] + (f" {i // len(pairs) + 1}" if i >= len(pairs) else "") for i in range(n_artists)
-    ]
-
-
-def curve(song: Song, axis: str) -> composition.Curve:
+def curve(song: Song, axis: str) -> Curve:
     """How valence or arousal (0..1) wanders slowly around the song's mean: +-0.03, two slow waves."""
     generator = np.random.default_rng(seed_from(song.seed, "curve", axis))
     mean = song.valence if axis == "valence" else song.arousal
@@ -189,45 +192,46 @@ def curve(song: Song, axis: str) -> composition.Curve:
     return value
 
 
-def waveform(song: Song, style: composition.Style) -> NDArray[np.float32]:
-    """The rendered song, [N] or, for two channels, [N, 2]; the right channel is 7 ms late."""
+def waveform(song: Song) -> NDArray[np.float32]:
+    """The rendered song, [C, N]."""
+    style = draw_style(song.artist_seed, song.artist)
     generator = np.random.default_rng(seed_from(song.seed, "score"))
-    score = composition.compose(style, curve(song, "valence"), curve(song, "arousal"), song.seconds, generator)
-    level = synthesis.loudness_level(song.arousal)
-    mono = synthesis.waveform(score, style, song.sample_rate_hz, level, generator)
-    if song.channels == 1:
-        return mono
-    return np.stack([mono, np.roll(mono, round(0.007 * song.sample_rate_hz))], axis=1)
+    score = compose(style, curve(song, "valence"), curve(song, "arousal"), song.seconds, generator)
+    return rendering.waveform(score, style, song.sample_rate_hz, song.channels, generator)
 
 
-def mp3(song: Song, seed: int) -> bytes:
+def mp3(song: Song) -> bytes:
     """The song's MP3 file, with a cover where the song has one."""
     import soundfile
 
-    style_generator = np.random.default_rng(seed_from(seed, "artist", song.artist))
-    style = composition.draw_style(song.artist_name, song.artist, style_generator)
     file = io.BytesIO()
-    soundfile.write(file, waveform(song, style), song.sample_rate_hz, format="MP3", subtype="MPEG_LAYER_III")
+    soundfile.write(
+        file,
+        waveform(song).T,
+        song.sample_rate_hz,
+        format="MP3",
+        subtype="MPEG_LAYER_III",
+        compression_level=MP3_COMPRESSION,
+    )
     tag = deam_format.cover_tag(song.title, song.artist_name, song.seed) if song.cover_art else b""
     return tag + file.getvalue()
 
 
-def _audio(songs: list[Song], seed: int, workers: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
+def _audio(songs: list[Song], workers: int, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
     """(id, MP3 bytes) in the order of `songs`."""
-    for done, (song, data) in enumerate(zip(songs, _mapped(songs, seed, workers), strict=True), start=1):
+    for done, (song, data) in enumerate(zip(songs, _mapped(songs, workers), strict=True), start=1):
         if progress is not None:
             progress(done, len(songs), "")
         yield song.song_id, data
 
 
-def _mapped(songs: list[Song], seed: int, workers: int) -> Iterable[bytes]:
-    seeds = [seed] * len(songs)
+def _mapped(songs: list[Song], workers: int) -> Iterable[bytes]:
     if workers == 1:
-        yield from map(mp3, songs, seeds)
+        yield from map(mp3, songs)
         return
     # spawned, not forked: the caller may run threads
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(mp3, songs, seeds)
+        yield from pool.map(mp3, songs)
 
 
 def annotate(song: Song, params: CorpusParams) -> deam_format.Annotation:
@@ -248,7 +252,7 @@ def annotate(song: Song, params: CorpusParams) -> deam_format.Annotation:
 
 
 def _ratings(
-    value: composition.Curve,
+    value: Curve,
     seconds: float,
     own: NDArray[np.float64],
     params: CorpusParams,
@@ -262,7 +266,7 @@ def _ratings(
 
 
 def _tracks(
-    value: composition.Curve,
+    value: Curve,
     times: NDArray[np.float64],
     own: NDArray[np.float64],
     params: CorpusParams,

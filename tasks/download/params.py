@@ -42,6 +42,9 @@ class Source(Block):
 class CorpusParams(Block):
     """The demo corpus that the project renders itself."""
 
+    namespace: str = Field(
+        pattern=r"^[\w-]+$", description="corpora of other namespaces or seeds share no artist and no song"
+    )
     n_artists: int = Field(ge=3, description="artists, each with a style")
     songs_per_artist: int = Field(ge=1, description="songs of each artist")
     seconds: float = Field(ge=5, le=600, description="length of a song (s)")
