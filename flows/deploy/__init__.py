@@ -1,7 +1,9 @@
-"""How the stages run together.
+"""Runs of the whole pipeline: by hand, by schedule, and what they need.
 
-- `repro.repro`: `emoriff repro`, DVC under a lock with a table at the end
-- `reproduce`: the flows of prefect.yaml, run by schedule or on demand
-- `serve.serve`: Prefect server, worker and deployments on loopback
-- `doctor.examine`: what this machine has and lacks
+    repro.py      `emoriff repro`: `dvc repro` with one lock, one Prefect server and a table at the end
+    reproduce.py  the flows of prefect.yaml's deployments: nightly, weekly from scratch, an experiment on demand
+    serve.py      `emoriff serve`: Prefect's server and a worker on loopback
+    doctor.py     `emoriff doctor`: does this machine have what the profile needs?
+
+`repro`, `reproduce` and `serve` are the three functions to know.
 """

@@ -18,7 +18,7 @@ from tasks.settings import Params, load
 
 
 def examine() -> int:
-    """Print a line a finding; 1 when something that the chosen profile needs is missing."""
+    """Print a line per finding; 1 when something that the chosen profile needs is missing."""
     findings = [*machine(), *programs(), *sources()]
     for good, line in findings:
         tell(f"{'ok     ' if good else 'PROBLEM'} {line}")

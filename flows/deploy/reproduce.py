@@ -107,7 +107,7 @@ def command(words: list[str], variables: dict[str, str]) -> None:
 
 
 def show_results() -> None:
-    """The outcome in Prefect's UI: counts a stage, the table of measures, the page and its pictures."""
+    """The outcome in Prefect's UI: counts per stage, the table of measures, the page and its pictures."""
     timings = record_in(TIMINGS, dict[str, dict[str, Any]]) or {}
     rows = [{"stage": name, **values} for name, values in timings.get("stages", {}).items()]
     create_table_artifact(rows, key="stages", description="What each stage did when it ran last")

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of the stage convert: params.yaml, `convert`."""
 
 from typing import Literal
 

@@ -83,7 +83,7 @@ def join(
     table = manifest.merge(segments, on=["song_id", "segment"], how="left")
     table = table.merge(songs[["song_id", "artist", "split", "status", "reason"]], on="song_id", how="left")
     table["artist"] = table["artist"].fillna("")
-    table["reason"] = [_reason(row) for row in _told(table, set(present)).to_dict("records")]
+    table["reason"] = [_reason(row) for row in _with_presence(table, set(present)).to_dict("records")]
     table = table.sort_values(["song_id", "segment", "tile", "augmentation"], kind="stable")
     used = table["reason"] == ""
     if not used.any():
@@ -105,7 +105,7 @@ def join(
     )
 
 
-def _told(table: pd.DataFrame, present: set[str]) -> pd.DataFrame:
+def _with_presence(table: pd.DataFrame, present: set[str]) -> pd.DataFrame:
     """The table with what `_reason` asks: is the file there, is it listed twice."""
     return table.assign(is_present=table["file"].isin(present), is_repeated=table["file"].duplicated())
 
@@ -195,7 +195,7 @@ def _place(source: Path, target: Path, cache: Cache) -> Path:
 
 
 def _write_metadata(target: Path, rows: pd.DataFrame) -> Path:
-    """One JSON object a line, as the imagefolder loader wants it; `text` is the bare word of the emotion."""
+    """One JSON object per line, as the imagefolder loader wants it; `text` is the bare word of the emotion."""
     names = [Path(name).name for name in rows["file_name"]]  # a split may be empty
     records = rows.assign(file_name=names, text=rows["emotion"])
     records = records.astype(object).where(records.notna(), None)

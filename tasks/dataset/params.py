@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of the stage dataset: params.yaml, `dataset`."""
 
 from pydantic import Field
 

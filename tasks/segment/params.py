@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of the stage segment: params.yaml, `segment`."""
 
 from typing import Literal
 
