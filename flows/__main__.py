@@ -116,7 +116,7 @@ def why(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Tell what would run again and because of what, before running it."""
-    from tasks.lineage.why_text import explain
+    from tasks.why.text import explain
 
     typer.echo(explain(Path(), stage, as_json))
 

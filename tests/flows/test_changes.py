@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tasks.lineage.cache_repair import remove_corrupt
-from tasks.lineage.why import why
+from tasks.why.status import why
 from tests.rehearsal import REAL, Rehearsal, build, tone
 from tests.repository import overlaid
 

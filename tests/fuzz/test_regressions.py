@@ -25,11 +25,12 @@ from tasks.download import archives, http, sources
 from tasks.evaluate import embeddings
 from tasks.execution import cache, locks
 from tasks.label import annotations
-from tasks.lineage import changes, openlineage_spool, pipeline
+from tasks.lineage import openlineage_spool, pipeline
 from tasks.lineage.record import Run
 from tasks.models import emotion_conditioning, hub
 from tasks.report import report, results
 from tasks.trainer import checkpoints, latents
+from tasks.why import changes
 from tests.fuzz.readers import answers, demo, indexes, lay, read_zip, reader, zips
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.lineage.trace import trace
-from tasks.lineage.why import why
+from tasks.why.status import why
 from tests import toy
 
 PICTURE = "data/spectrograms/00003_000_0.png"

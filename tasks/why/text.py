@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from tasks.lineage.changes import listed
-from tasks.lineage.why import Reason, StageStatus, why
+from tasks.why.changes import listed
+from tasks.why.status import Reason, StageStatus, why
 
 SHOWN_LINES = 4  # of a reason, without --stage
 

@@ -10,9 +10,9 @@ import pytest
 
 from tasks.core.errors import InputError
 from tasks.lineage import records
-from tasks.lineage.changes import line_changes, parameters, parquet_rows
-from tasks.lineage.why import StageStatus, why
-from tasks.lineage.why_text import explain
+from tasks.why.changes import line_changes, parameters, parquet_rows
+from tasks.why.status import StageStatus, why
+from tasks.why.text import explain
 from tests import toy
 
 FOLLOW_DATA = {"base", "train@exp1", "train@ours", "generate@exp1", "generate@ours", "evaluate"}

@@ -14,13 +14,14 @@ from tasks.core.errors import InputError, LockError
 from tasks.core.layout import BY_SONG, WAV_MANIFEST
 from tasks.core.params_base import is_default
 from tasks.execution import closure
-from tasks.lineage import changes, code, pipeline, song_facts
-from tasks.lineage.changes import Changes
+from tasks.lineage import code, pipeline, song_facts
 from tasks.lineage.dvc_dirs import sources_now
 from tasks.lineage.history import Step, steps
 from tasks.lineage.pipeline import Locked, Stage
 from tasks.lineage.upstream import covers
 from tasks.settings import Params
+from tasks.why import changes
+from tasks.why.changes import Changes
 
 
 @dataclass(frozen=True)
