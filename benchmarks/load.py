@@ -260,7 +260,7 @@ def tell_run(report: Report, full: Full) -> None:
     report.say(f"  open files: {full.files} in all processes, {full.files_of_one} in one; disk, GiB: {disk}")
     pools = f"process pools {full.workers:.1f}, in the stages' processes {full.alone:.1f}"
     others = ", ".join(f"{name} {spent:.1f}" for name, spent in full.others.items())
-    report.say(f"  CPU s: nouns {full.useful:.1f} ({pools}), {others}")
+    report.say(f"  CPU s: task functions {full.useful:.1f} ({pools}), {others}")
     report.say("  wall s of the flows: " + ", ".join(f"{name} {spent:.0f}" for name, spent in full.stages.items()))
     for name, (wall, cpu) in full.small.items():
         report.say(f"  {name}: {cpu:.1f} CPU s, {wall:.1f} s of wall time")
@@ -277,7 +277,7 @@ def tell_times(report: Report, runs: list[Full], goal: int) -> float:
     if goal > FARTHEST * largest:
         raise SystemExit(f"{goal} songs are too far from {largest} to be read from a line")
     report.say(f"straight lines through {[one.n_songs for one in runs]} songs of {runs[0].seconds:g} s:")
-    for name, line in {"nouns, CPU s": useful, **others, "disk, GiB": disk}.items():
+    for name, line in {"task functions, CPU s": useful, **others, "disk, GiB": disk}.items():
         report.say(f"  {name}: {line}")
     for n_songs in (goal, 10 * goal):
         if n_songs <= FARTHEST * largest:

@@ -71,7 +71,7 @@ def test_what_a_process_is_there_for(words: str, role: str) -> None:
 
 
 def full(n_songs: int) -> load.Full:
-    """A made-up run: 10 s of CPU and 1 s a song, half of it the nouns'."""
+    """A made-up run: 10 s of CPU and 1 s a song, half of it the task functions'."""
     cpu = 10.0 + n_songs
     return load.Full(
         n_songs=n_songs, seconds=45.0, cpu=cpu, wall=cpu / 2, rss=2**30, pss=2**29, files=90, files_of_one=50,

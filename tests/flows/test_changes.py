@@ -1,4 +1,4 @@
-"""Only what changed: a table of changes against the stages and songs that must run, with DVC and the real nouns."""
+"""Only what changed: a table of changes against the stages and songs that must run, with DVC and the real flows."""
 
 import hashlib
 import os

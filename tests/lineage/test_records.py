@@ -197,7 +197,7 @@ def test_songs_are_kept_apart_by_split() -> None:
 
 @pytest.mark.parametrize("harm", ["remove", "alter"])
 def test_an_output_disturbed_before_it_is_remembered_is_an_error(tmp_path, monkeypatch, harm: str) -> None:
-    def noun() -> dict[str, str]:
+    def seven() -> dict[str, str]:
         write_text(tmp_path / "7.txt", "seven")
         return {"file": "7.txt"}
 
@@ -210,7 +210,7 @@ def test_an_output_disturbed_before_it_is_remembered_is_an_error(tmp_path, monke
     monkeypatch.setattr(buckets, "call", disturbed_call)
     bucket = Bucket("7", [Item("song 7", {}, {}, folder=str(tmp_path), key="k")])
     with pytest.raises(CacheError, match=r"removed or altered(?s:.*)7\.txt"):
-        buckets.in_pool(bucket, noun, files=["file"])
+        buckets.in_pool(bucket, seven, files=["file"])
     assert Cache().get("k") is None
 
 
