@@ -1,4 +1,4 @@
-"""The real dvc.yaml, DVC and task functions without what is slow: each stage's command asks this process to run its flow.
+"""The real dvc.yaml, DVC and flows without what is slow: each stage's command asks this process to run its flow.
 
 DVC runs `python call.py STAGE` instead of `python -m flows STAGE`, which saves the start of Python and Prefect a
 stage. From download to dataset the real flows run; what learns or judges writes a digest of what it reads.
