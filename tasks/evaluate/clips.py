@@ -22,11 +22,10 @@ from tasks.codec.params import DecodeParams, SpectrogramParams
 from tasks.core.errors import AudioError, InputError, MeasureError
 from tasks.core.files import seed_from
 from tasks.core.reading import parquet_of
-from tasks.evaluate import features, musicality
+from tasks.evaluate import features, fingerprints, musicality
 from tasks.evaluate.embeddings import Embedding
+from tasks.evaluate.fingerprints import Prints
 from tasks.execution.worker import single_threaded
-
-THUMBNAIL = 32  # pixels a side: a copied picture is still itself, finer detail is beyond a small VAE
 
 Progress = Callable[[int, int, str], None]
 Reconstruct = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -55,11 +54,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Description:
-    """Features, embedding vector and musicality of a clip."""
+    """Features, embedding vector, musicality and fingerprint of a clip."""
 
     features: dict[str, float]
     vector: NDArray[np.float64]
     music: dict[str, float]
+    prints: Prints
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def read_clip(clip: Clip) -> tuple[NDArray[np.float32], int]:
 
 
 def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embedding: Embedding) -> Description:
-    """Features, vector and musicality of a waveform.
+    """Everything that is measured of one waveform.
 
     Raises:
         AudioError: it cannot be described; the message names the clip.
@@ -190,9 +190,10 @@ def describe(key: str, waveform: NDArray[np.float32], sample_rate_hz: int, embed
     try:
         found = features.describe(waveform, sample_rate_hz)
         music = musicality.measure(waveform, sample_rate_hz, found)
+        prints = fingerprints.fingerprint(waveform, sample_rate_hz)
     except AudioError as error:
         raise error.at(key) from error
-    return Description(found, embedding.vector(key, waveform, sample_rate_hz, found), music)
+    return Description(found, embedding.vector(key, waveform, sample_rate_hz, found), music, prints)
 
 
 def describe_clip(job: tuple[Clip, Embedding]) -> Description:
@@ -233,27 +234,14 @@ def blurred(small: SmallPicture, factor: int) -> SmallPicture:
     return replace(small, picture=forward.resized(coarse, height, width))
 
 
-def thumbnail(picture: SpectrogramImage) -> NDArray[np.float64]:
-    """The picture at 32 x 32, mean 0 and deviation 1, as a vector: what it shows, without a VAE's loss of detail."""
-    from tasks.codec import forward
+def fingerprint_of_song(path: Path) -> Prints:
+    """The fingerprint of a whole song, as long as it is.
 
-    pixels = forward.resized(picture, THUMBNAIL, THUMBNAIL).pixels.astype(np.float64)
-    centred = pixels - pixels.mean()
-    flat: NDArray[np.float64] = (centred / max(float(centred.std()), 1e-6)).reshape(-1)
-    return flat
-
-
-def thumbnail_of_clip(job: tuple[Clip, Codec]) -> NDArray[np.float64]:
-    """The thumbnail of a real clip."""
-    return thumbnail(small_picture(job).picture)
-
-
-def thumbnail_of_file(job: tuple[Path, Codec]) -> NDArray[np.float64]:
-    """The thumbnail of a generated picture, made as those of real clips are: at the model's resolution first."""
-    from tasks.codec import forward
-
-    png, codec = job
-    return thumbnail(shrunk(forward.load(png), codec))
+    Raises:
+        AudioError: it cannot be read.
+    """
+    waveform, sample_rate_hz = read_clip(Clip(path.stem, path, 0.0, None))
+    return fingerprints.fingerprint(waveform, sample_rate_hz)
 
 
 def describe_small(job: tuple[SmallPicture, Codec, Embedding, str]) -> Description:

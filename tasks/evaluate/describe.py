@@ -9,7 +9,7 @@ import pandas as pd
 from tasks.core.errors import MeasureError
 from tasks.evaluate import clips
 from tasks.evaluate.clips import Clip, Codec, Description, Map, SmallPicture
-from tasks.evaluate.copies import TrainingPictures
+from tasks.evaluate.copies import TrainingSongs
 from tasks.evaluate.embeddings import BuiltinVectors, Embedding
 from tasks.evaluate.intervals import Clusters
 from tasks.evaluate.judge import Judge, train_judge
@@ -62,7 +62,6 @@ class RealClips:
 
     rows: dict[str, np.ndarray]
     found: dict[str, list[Description]]
-    thumbnails: np.ndarray  # of all rows, as the codec makes them
 
     def add(self, condition: str, rows: np.ndarray, found: list[Description]) -> None:
         """Add what was found in one more condition."""
@@ -86,7 +85,7 @@ def describe_real(
     every = np.arange(len(real))
     wanted: list[Clip] = [clips.real_clip(row, wav, seconds) for row in real.itertuples()]
     small = run(clips.small_picture, [(clip, conditions.codec) for clip in wanted], "pictures of real clips")
-    described = RealClips({}, {}, np.stack([clips.thumbnail(one.picture) for one in small]))
+    described = RealClips({}, {})
     described.add("original", every, run(clips.describe_clip, [(clip, embedding) for clip in wanted], "real clips"))
 
     def back(condition: str, rows: np.ndarray, pictures: list[SmallPicture], vectors: Embedding) -> None:
@@ -105,11 +104,12 @@ def describe_real(
     return described
 
 
-def known_pictures(every: pd.DataFrame, wav: Path, seconds: float, codec: Codec, run: Map) -> TrainingPictures:
-    """The pictures of every training clip, not only of those that teach the judge."""
-    wanted = [(clips.real_clip(row, wav, seconds), codec) for row in every.itertuples()]
-    thumbnails = run(clips.thumbnail_of_clip, wanted, "training pictures, for copies")
-    return TrainingPictures(clip_keys(every), every["song_id"].to_numpy(), np.stack(thumbnails))
+def training_songs(every: pd.DataFrame, wav: Path, run: Map) -> TrainingSongs:
+    """The whole of every training song, and where its clips are, not only those that teach the judge."""
+    songs = np.unique(every["song_id"])
+    prints = run(clips.fingerprint_of_song, [wav / f"{song}.wav" for song in songs], "training songs, for copies")
+    places = np.searchsorted(songs, every["song_id"].to_numpy())
+    return TrainingSongs(prints, clip_keys(every), places, every["start_seconds"].to_numpy(dtype=float))
 
 
 def clip_keys(real: pd.DataFrame) -> np.ndarray:
@@ -129,17 +129,15 @@ class GeneratedClips:
 
     table: pd.DataFrame
     found: list[Description]
-    thumbnails: np.ndarray
 
 
 def describe_generated(
-    table: pd.DataFrame, folder: Path, experiment: str, codec: Codec, embedding: Embedding, run: Map
+    table: pd.DataFrame, folder: Path, experiment: str, embedding: Embedding, run: Map
 ) -> GeneratedClips:
     """Every clip of a generated manifest."""
     wanted = [clips.generated_clip(row, folder, experiment) for row in table.itertuples()]
     found = run(clips.describe_clip, [(clip, embedding) for clip in wanted], f"clips of {experiment}")
-    pictures = [(folder / name, codec) for name in table["png"]]
-    return GeneratedClips(table, found, np.stack(run(clips.thumbnail_of_file, pictures, f"pictures of {experiment}")))
+    return GeneratedClips(table, found)
 
 
 def train_and_predict(real: pd.DataFrame, described: RealClips, seed: int) -> tuple[Judge, dict[str, System]]:
@@ -151,14 +149,12 @@ def train_and_predict(real: pd.DataFrame, described: RealClips, seed: int) -> tu
     judge = judge_of_training_clips(real, described, training, seed)
     chosen = {"training": ("codec", training), "original": ("original", examined), "codec": ("codec", examined)}
     found = {
-        name: real_system(
-            name, real, rows, [described.found[condition][row] for row in rows], described.thumbnails, judge
-        )
+        name: real_system(name, real, rows, [described.found[condition][row] for row in rows], judge)
         for name, (condition, rows) in chosen.items()
     }
     if "codec_vae" in described.rows:
         rows, found_there = described.rows["codec_vae"], described.found["codec_vae"]
-        found["codec_vae"] = real_system("codec_vae", real, rows, found_there, described.thumbnails, judge)
+        found["codec_vae"] = real_system("codec_vae", real, rows, found_there, judge)
     return judge, found
 
 
@@ -181,6 +177,12 @@ def music_table(described: list[Description]) -> pd.DataFrame:
     return pd.DataFrame([one.music for one in described])
 
 
+def print_table(described: list[Description]) -> np.ndarray:
+    """Fingerprints [clips, frames, bins], all as long as the shortest."""
+    n_frames = min(len(one.prints) for one in described)
+    return np.stack([one.prints[:n_frames] for one in described])
+
+
 def vector_table(described: list[Description]) -> np.ndarray:
     """Embeddings [clips, dimensions].
 
@@ -193,9 +195,7 @@ def vector_table(described: list[Description]) -> np.ndarray:
     return np.stack([one.vector for one in described])
 
 
-def real_system(
-    name: str, real: pd.DataFrame, rows: np.ndarray, described: list[Description], thumbnails: np.ndarray, judge: Judge
-) -> System:
+def real_system(name: str, real: pd.DataFrame, rows: np.ndarray, described: list[Description], judge: Judge) -> System:
     """A system of these rows of the real clips; clips of one artist belong together."""
     chosen, table = real.iloc[rows], feature_table(described)
     return System(
@@ -207,7 +207,7 @@ def real_system(
         table,
         music_table(described),
         vector_table(described),
-        thumbnails[rows],
+        print_table(described),
         judge.predict(table),
     )
 
@@ -225,6 +225,6 @@ def generated_system(name: str, made: GeneratedClips, judge: Judge) -> System:
         table,
         music_table(made.found),
         vector_table(made.found),
-        made.thumbnails,
+        print_table(made.found),
         judge.predict(table),
     )

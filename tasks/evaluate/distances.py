@@ -223,23 +223,3 @@ def mean_distance(vectors: Array, songs: NDArray[Any], weights: Array) -> Array:
     require_clips(len(np.unique(songs)), 2, "diversity (different songs or seeds)")
     distance = np.sqrt(squared_distances(vectors, vectors))
     return pair_mean(distance, songs[:, None] != songs[None], weights, weights)
-
-
-def nearest(vectors: Array, training: Array) -> tuple[NDArray[np.intp], Array]:
-    """For each clip the index of the nearest training clip and the distance to it."""
-    distance = np.sqrt(squared_distances(vectors, training))
-    index = distance.argmin(axis=1)
-    return index, distance[np.arange(len(vectors)), index]
-
-
-def distance_to_other_songs(training: Array, songs: NDArray[Any]) -> Array:
-    """For each training clip the distance to the nearest clip of another song.
-
-    Raises:
-        MeasureError: one song only.
-    """
-    require_clips(len(set(songs)), 2, "a search for copies (training songs)")
-    between = np.sqrt(squared_distances(training, training))
-    between[songs[:, None] == songs[None]] = np.inf
-    nearest_other: Array = between.min(axis=1)
-    return nearest_other

@@ -27,7 +27,7 @@ from tasks.core.storage import replacing
 from tasks.evaluate import clips, describe, distances, metrics, tables
 from tasks.evaluate import reference as references
 from tasks.evaluate.clips import Codec, Progress
-from tasks.evaluate.copies import TrainingPictures, copies
+from tasks.evaluate.copies import CopySearch, TrainingSongs, copies
 from tasks.evaluate.describe import HELD_OUT, TRAINING
 from tasks.evaluate.embeddings import Embedding, choose
 from tasks.evaluate.intervals import Inference
@@ -124,14 +124,14 @@ def describe_all(
     embedding: Embedding,
     params: EvaluateParams,
     run: clips.Map,
-) -> tuple[describe.RealClips, dict[str, describe.GeneratedClips], TrainingPictures]:
-    """Real clips in all conditions, the clips of each experiment, and all that could have been learnt by heart."""
+) -> tuple[describe.RealClips, dict[str, describe.GeneratedClips], TrainingSongs]:
+    """Real clips in all conditions, the clips of each experiment, and all training songs."""
     reconstruct = describe.through_vae(base) if params.vae_clips else None
     conditions = describe.Conditions(codec, params.blurs, params.vae_clips, reconstruct)
     described = describe.describe_real(chosen.real, data / "wav", chosen.seconds, conditions, embedding, run)
-    known = describe.known_pictures(chosen.training, data / "wav", chosen.seconds, codec, run)
+    known = describe.training_songs(chosen.training, data / "wav", run)
     made = {
-        name: describe.describe_generated(table, data / "generated" / name, name, codec, embedding, run)
+        name: describe.describe_generated(table, data / "generated" / name, name, embedding, run)
         for name, table in chosen.generated.items()
     }
     return described, made, known
@@ -222,7 +222,7 @@ class Evaluation:
     judge: Judge
     real: dict[str, System]
     made: dict[str, System]
-    known: TrainingPictures
+    known: TrainingSongs
     rows: pd.DataFrame  # of the real clips
     tables: Tables
     nearest: dict[str, pd.DataFrame]
@@ -244,10 +244,12 @@ def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: In
     limits = metrics.ceilings(tables.songs, found.real["original"], params, tables.params, how)
     of_judge |= metrics.as_dicts(limits)
     n_dimensions = metrics.emotion_dimensions(found.made, matched, comparable)
+    n_frames = min(system.prints.shape[1] for system in [reference.real, *found.made.values()])
+    search = CopySearch.of(found.known, n_frames)
     values, matrix = {}, {}
     for name, system in found.made.items():
         values[name], found.nearest[name] = metrics.experiment_metrics(
-            system, found.known, reference, matched, intended, comparable, how
+            system, search, reference, matched, intended, comparable, how
         )
         matrix[name], values[name]["own_class_nearest"] = kernel_matrix(
             system, matched, asked, params.min_clips, n_dimensions, how
@@ -259,7 +261,7 @@ def measure(found: Evaluation, asked: list[str], params: EvaluateParams, how: In
         described[name]["emotions"] = metrics.emotion_metrics(system, matched, matrix[name], asked, n_dimensions, how)
     others = {name: system for name, system in found.real.items() if name != metrics.REFERENCE}
     floors = {name: references.distances(system, reference, how) for name, system in others.items()}
-    floors |= {metrics.REFERENCE: copies(reference.real, found.known, how)[0]}
+    floors |= {metrics.REFERENCE: copies(reference.real, search, how)[0]}
     for name, system in found.real.items():
         floors[name] |= references.music(system, reference, how) | sound(system, how)
     return {

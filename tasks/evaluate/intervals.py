@@ -159,6 +159,8 @@ class Inference:
         if reason := clusters.reason(replicates):
             return Value(float(observed), None, None, n, n_artists, reason=reason)
         variance, freedom = clusters.spread(replicates)
+        if variance == 0:
+            return Value(float(observed), None, None, n, n_artists, reason=f"all {clusters.kind} give the same value")
         reach = self.quantile(freedom) * np.sqrt(variance)
         return Value(float(observed), float(observed - reach), float(observed + reach), n, n_artists)
 
@@ -202,10 +204,11 @@ class Inference:
         """The mean of paired differences of hits (-1, 0, 1); where all are equal, the bound of a share nobody saw."""
         (weights,) = clusters.weights
         found = self.value(differences.mean(), weighted_mean(differences, weights), clusters, n)
-        if found.low is None or found.high is None or found.low < found.high:
+        if found.low is not None or np.ptp(differences) > 0 or clusters.fewest < MIN_CLUSTERS:
             return found
         reach = 1 - ((1 - self.confidence) / 2) ** (1 / clusters.n_clusters)
-        return replace(found, low=max(-1.0, found.number - reach), high=min(1.0, found.number + reach))
+        low, high = max(-1.0, found.number - reach), min(1.0, found.number + reach)
+        return replace(found, low=low, high=high, reason=None)
 
 
 def ones(values: NDArray[Any]) -> Array:

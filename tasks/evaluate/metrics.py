@@ -8,7 +8,7 @@ import pandas as pd
 
 from tasks.evaluate import copies, systems, tables
 from tasks.evaluate import reference as references
-from tasks.evaluate.copies import TrainingPictures
+from tasks.evaluate.copies import CopySearch
 from tasks.evaluate.intervals import Clusters, Inference, Value, rounded
 from tasks.evaluate.judge import Array, Judge, agreement
 from tasks.evaluate.params import EvaluateParams
@@ -100,7 +100,7 @@ def intended_points(labels: pd.DataFrame, asked: list[str]) -> dict[str, dict[st
 
 def experiment_metrics(
     system: System,
-    known: TrainingPictures,
+    search: CopySearch,
     reference: Reference,
     matched: Reference,
     intended: dict[str, dict[str, float]],
@@ -111,7 +111,7 @@ def experiment_metrics(
 
     Distances are to `reference`, diversity is beside that of `matched` (see tasks.evaluate.evaluation).
     """
-    copied, nearest = copies.copies(system, known, how)
+    copied, nearest = copies.copies(system, search, how)
     none = Value.missing(len(system.keys), "no emotion has enough held-out clips of two artists")
     found = {
         **systems.recognition(system, how),

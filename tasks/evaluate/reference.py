@@ -110,14 +110,15 @@ def music(system: System, reference: Reference, how: Inference) -> dict[str, Val
     """Each measure of musicality (mean over clips), its distance from the reference, and the mean distance.
 
     Distances are in standard deviations of the real clips: NAME_from_real with its sign (negative: less than real
-    clips have), `music_distance` the mean over the measures without it.
+    clips have), `music_distance` the mean over the measures without it. The reference itself has the means only.
     """
     without = LeaveOneOut(system.clusters, reference.real.clusters)
     counts = (len(system.keys), reference.real.n_artists)
-    found, parts = {}, []
+    found, parts = {name: mean_value(system.music[name].to_numpy(dtype=float), system, how) for name in MEASURES}, []
+    if system is reference.real:
+        return found
     for name in MEASURES:
         sides = [side.music[name].to_numpy(dtype=float) for side in (system, reference.real)]
-        found[name] = mean_value(sides[0], system, how)
         found[f"{name}_from_real"] = Value.missing(len(system.keys), f"all real clips have the same {name}")
         if sides[1].std() > 1e-9:
             observed, replicates = (

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluate.fingerprints import Prints
 from tasks.evaluate.intervals import (
     Array,
     Clusters,
@@ -31,7 +32,7 @@ class System:
 
     `emotions` are those asked for (generated) or annotated (real); `keys` pair the clips of two systems; `clusters`
     are what is independent (artists; generated clips stand alone); clips of one of `songs` repeat each other;
-    `thumbnails` are the pictures' small versions (tasks.evaluate.clips).
+    `prints` are fingerprints [clips, frames, bins] (tasks.evaluate.fingerprints).
     """
 
     name: str
@@ -42,7 +43,7 @@ class System:
     features: pd.DataFrame
     music: pd.DataFrame
     vectors: Array
-    thumbnails: Array
+    prints: Prints
     predictions: Predictions
 
     def where(self, chosen: NDArray[Any]) -> "System":
@@ -58,7 +59,7 @@ class System:
             self.features.iloc[chosen],
             self.music.iloc[chosen],
             self.vectors[chosen],
-            self.thumbnails[chosen],
+            self.prints[chosen],
             Predictions(*(part[chosen] for part in parts)),
         )
 

@@ -9,8 +9,8 @@ PREDICTIONS = {
     "seed": "seed of the clip",
     "predicted": "class by the judge",
     **PLANE,
-    "nearest": "nearest training clip",
-    "nearest_ratio": "distance to it over the training pictures' median distance to another song",
+    "nearest": "most similar training clip",
+    "nearest_ratio": "1 - similarity to it, over what is usual between training songs",
 }
 REAL_CLIPS = {
     "song_id": "the song",

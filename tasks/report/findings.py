@@ -41,9 +41,9 @@ KINDS = {
     "kld": Kind("KL divergence", False, "of the judge's posteriors, real against generated"),
     "own_class_nearest": Kind("Own class nearest", True, "share of the emotions whose nearest real class is their own"),
     "diversity": Kind("Diversity", None, "distance between seeds of one emotion; real songs: 1, all alike: 0"),
-    "copies": Kind("Copies", False, "share of clips nearer to a training picture than 99 % of other songs are"),
+    "copies": Kind("Copies", False, "share of clips more alike to a training song than 99 % of other songs are"),
     "distance_to_training": Kind(
-        "Distance to training", None, "to the nearest picture; 1: as songs are apart, 0: copies"
+        "Distance to training", None, "to the most similar song; 1: as songs are apart, 0: copies"
     ),
     "music_distance": Kind("Distance from real music", False, "mean of the seven below, in standard deviations"),
     "harmonicity_db_from_real": Kind("Harmonicity", None, f"{FROM_REAL}; how far the strongest pitch stands out"),

@@ -149,16 +149,6 @@ def test_divergence_of_known_distributions():
     assert distances.divergence(one, other) == pytest.approx(0.5 * np.log(25 / 9), rel=0.01)
 
 
-def test_a_copied_training_clip_is_nearer_than_any_other_song():
-    training, songs = gaussian(60, 6, 1), np.repeat(np.arange(20), 3)
-    training[1] = training[0]  # the same song may repeat itself
-    apart = distances.distance_to_other_songs(training, songs)
-    index, distance = distances.nearest(np.stack([training[7] + 1e-3, training[7] + 9]), training)
-    assert apart.min() > 0
-    assert index[0] == 7
-    assert distance[0] < apart.min() < distance[1]
-
-
 def test_diversity_of_equal_clips_is_zero_and_grows_with_their_spread():
     songs, one = np.arange(20), np.ones((1, 20))
     assert distances.mean_distance(np.ones((20, 3)), songs, one)[0] == 0

@@ -104,6 +104,12 @@ def test_the_extrapolation_takes_off_a_bias_that_falls_as_one_over_n():
     assert values.var() - without.bias(values.var(), plug_in) == pytest.approx(values.var(ddof=1))
 
 
+def test_clips_that_all_give_the_same_value_have_no_interval_of_width_0():
+    without = LeaveOneOut(clusters(range(40), "clips"))
+    found = HOW.value(0.0, np.zeros(40), without, 40)
+    assert (found.value, found.low, found.high, found.reason) == (0, None, None, "all clips give the same value")
+
+
 def test_equal_differences_have_the_bound_of_a_change_nobody_saw():
     without = LeaveOneOut(clusters(range(40), "clips"))
     found = HOW.share_difference(np.zeros(40), without, 40)
