@@ -449,9 +449,9 @@ def addresses_listened_on(progress) -> dict:
 
 @pytest.mark.slow
 def test_processes_that_train_together_meet_on_loopback():
-    from tasks.trainer.processes import spread
+    from tasks.trainer.processes import launch
 
-    assert spread(addresses_listened_on, (), 2, None) == {"addresses": ["127.0.0.1"]}
+    assert launch(addresses_listened_on, (), 2, None) == {"addresses": ["127.0.0.1"]}
 
 
 def test_only_our_own_server_is_taken_from_its_state_file(tmp_path, monkeypatch):

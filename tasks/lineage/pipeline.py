@@ -77,7 +77,9 @@ def declared(root: Path) -> dict[str, Stage]:
     from dvc.parsing import DataResolver
 
     read_yaml(root / "params.yaml")  # DVC reads it again, without a bound
-    entries = read_yaml(root / "dvc.yaml").get("stages") or {}
+    entries = read_yaml(root / "dvc.yaml").get("stages")
+    if not entries:
+        return {}
     repository: Any = SimpleNamespace(fs=LocalFileSystem(), config={})  # all that the resolver asks of one
     try:
         resolved = DataResolver(repository, str(root), {"stages": entries}).resolve()["stages"]
