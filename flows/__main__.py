@@ -259,13 +259,13 @@ def main(arguments: list[str] | None = None) -> Any:
     except EmoriffError as error:
         if os.environ.get("EMORIFF_TRACEBACK"):
             raise
-        told = error
+        message = error
     except OSError as error:
         if os.environ.get("EMORIFF_TRACEBACK") or not (error.filename or error.errno in CANNOT_WRITE):
             raise  # it says too little without where it came from
         todo = "see to it that it is there and may be used, then run the same command again: finished work is kept"
-        told = EmoriffError(f"cannot be used: {error.strerror}", where=error.filename, todo=todo)
-    print(f"emoriff: {told}", file=sys.stderr)
+        message = EmoriffError(f"cannot be used: {error.strerror}", where=error.filename, todo=todo)
+    print(f"emoriff: {message}", file=sys.stderr)
     sys.exit(1)
 
 

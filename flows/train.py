@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows.engine.content import Content
-from flows.engine.run import counts, hashes, run, tell
+from flows.engine.run import counts, hashes, run, echo
 from tasks.core.files import digest
 from tasks.core.layout import BASE, DATASET, model, training, work
 from tasks.execution.buckets import in_process
@@ -43,5 +43,5 @@ def train(params: TrainParams, experiment: str, seed: int, compute: ComputeParam
     item = Item(experiment, content, arguments, outputs=(target.as_posix(), curves.as_posix()))
     done = run(fine_tune_model, [item], compute, experiment=chosen, seed=seed)
     for note in done[0].rows[0]["notes"]:
-        tell(f"train@{experiment}: {note}")
+        echo(f"train@{experiment}: {note}")
     return counts(done)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from flows.engine.run import tell
+from flows.engine.run import echo
 from tasks.audio.decoding import ffmpeg
 from tasks.core.errors import EmoriffError
 from tasks.lineage.machine import package_versions
@@ -21,7 +21,7 @@ def examine() -> int:
     """Print a line per finding; 1 when something that the chosen profile needs is missing."""
     findings = [*machine(), *programs(), *sources()]
     for good, line in findings:
-        tell(f"{'ok     ' if good else 'PROBLEM'} {line}")
+        echo(f"{'ok     ' if good else 'PROBLEM'} {line}")
     return 0 if all(good for good, _ in findings) else 1
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from flows.engine import server
-from flows.engine.run import tell
+from flows.engine.run import echo
 from tasks.core.errors import EmoriffError
 from tasks.core.files import write_json
 from tasks.core.layout import LOCAL, METRICS, PAGE
@@ -43,14 +43,14 @@ class PathLocks:
 def repro(arguments: list[str]) -> int:
     """The exit code of DVC; a second run at the same time waits and says for whom."""
     load()
-    with lock(LOCAL / "locks" / "repro.lock", wait=True, tell=tell):
-        server.ensure(tell)
+    with lock(LOCAL / "locks" / "repro.lock", wait=True, echo=echo):
+        server.ensure(echo)
         code = dvc_repro(arguments)
         if code == 0 and (names := remove_corrupt(Path())):
-            tell(f"corrupt entries in DVC's cache (their bytes do not have their hash), made again: {', '.join(names)}")
+            echo(f"corrupt entries in DVC's cache (their bytes do not have their hash), made again: {', '.join(names)}")
             code = dvc_repro(arguments)
     if code == 0:
-        tell(results())
+        echo(results())
     return code
 
 
@@ -69,9 +69,9 @@ def dvc_repro(arguments: list[str]) -> int:
             before.replace(LOCK)
         else:
             LOCK.unlink()
-        tell(f"{LOCK} was cut short: it is as before this run; what was made since is found again by its content")
+        echo(f"{LOCK} was cut short: it is as before this run; what was made since is found again by its content")
     if code and free_gib(LOCK) < FULL_GIB:
-        tell(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "
+        echo(f"the disk is full ({free_gib(LOCK):.3f} GiB free)\n  what to do: free some space, then run the same "
              "command again: finished work is kept")  # fmt: skip
     return code
 
@@ -81,11 +81,11 @@ def wait_for_dvc() -> None:
 
     DVC does not wait: it would end our run with "is busy".
     """
-    told = False
+    announced = False
     while others := [pid for pid in holders(path_locks()) if is_dvc(pid)]:
-        if not told:
-            tell(f"waiting for DVC (process {others[0]}), which is at work here")
-            told = True
+        if not announced:
+            echo(f"waiting for DVC (process {others[0]}), which is at work here")
+            announced = True
         time.sleep(0.2)
 
 

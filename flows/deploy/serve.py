@@ -13,7 +13,7 @@ from typing import IO
 
 import psutil
 
-from flows.engine.run import alive, tell
+from flows.engine.run import alive, echo
 from flows.engine.server import DATABASE, LOCAL, START_SECONDS, answers, copy_database, new_database, settings, words_of
 from tasks.core.errors import EmoriffError
 from tasks.core.layout import REPORTS
@@ -51,8 +51,8 @@ def serve(port: int) -> int:
         prefect("--no-prompt", "deploy", "--all")
         asyncio.run(clean_up_zombies())
         for name in asyncio.run(crash_leftovers()):
-            tell(f"{name} was left running by a worker that has ended: marked as crashed")
-        tell(f"Prefect's UI: http://127.0.0.1:{port}   (Ctrl-C ends server and worker)")
+            echo(f"{name} was left running by a worker that has ended: marked as crashed")
+        echo(f"Prefect's UI: http://127.0.0.1:{port}   (Ctrl-C ends server and worker)")
         worker = started("prefect", "worker", "start", "--pool", POOL)
         try:
             return worker.wait()
@@ -91,7 +91,7 @@ def ignore_signals() -> None:
 def end_worker(worker: subprocess.Popen[bytes]) -> None:
     """End the worker and its runs while the server still hears of it.
 
-    By itself a worker that is told to end waits for its run, which may take days; and one that was killed leaves
+    By itself a worker that is asked to end waits for its run, which may take days; and one that was killed leaves
     its run behind.
     """
     ignore_signals()
@@ -101,7 +101,7 @@ def end_worker(worker: subprocess.Popen[bytes]) -> None:
     while True:
         for run in runs_here():
             if run not in known:
-                tell("a run is under way: it is ended, what it has finished is kept")
+                echo("a run is under way: it is ended, what it has finished is kept")
                 known += family(run)
                 with suppress(psutil.Error):
                     run.terminate()

@@ -33,7 +33,7 @@ from tasks.settings import Params, load
 KEYS: list[str] = []  # of the items of this process's stage
 
 
-def tell(message: str) -> None:
+def echo(message: str) -> None:
     """A plain line for the person at the terminal or the night's log."""
     print(message, flush=True)
 
@@ -45,12 +45,12 @@ def stage(name: str, argument: str | None = None) -> None:
     quieten()
     stop_with(server.above())
     with (
-        lock(LOCAL / "locks" / f"{label}.lock", wait=True, tell=tell),
+        lock(LOCAL / "locks" / f"{label}.lock", wait=True, echo=echo),
         forgetting(),
         records.recorded(Path(), name, argument) as summary,
     ):
         params = load()  # again: who held the lock may have done so for hours
-        server.ensure(tell)
+        server.ensure(echo)
         started = time.monotonic()
         flow = flow_of(name).with_options(task_runner=task_runner(params.compute))
         with server_answering():
@@ -62,7 +62,7 @@ def stage(name: str, argument: str | None = None) -> None:
         seconds = time.monotonic() - started
     del summary["flow_run"]
     record_timing(label, seconds, summary)
-    tell(f"{label}: {summary_line(summary)} in {seconds:.0f} s")
+    echo(f"{label}: {summary_line(summary)} in {seconds:.0f} s")
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def quieten() -> None:
-    """Silence what libraries tell and nobody here can act on; errors still speak."""
+    """Silence what libraries print and nobody here can act on; errors still show."""
     import logging
 
     os.environ.update(TRANSFORMERS_VERBOSITY="error", DIFFUSERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1")
@@ -235,7 +235,7 @@ def hashes(folder: Path, pattern: str = "*") -> dict[str, str]:
 
 def record_timing(label: str, seconds: float, summary: dict[str, int]) -> None:
     """Keep what is not deterministic (seconds, machine, versions) out of the artifacts, for the page to load."""
-    with lock(LOCAL / "locks" / "timings.lock", wait=True, tell=tell):
+    with lock(LOCAL / "locks" / "timings.lock", wait=True, echo=echo):
         timings = record_in(TIMINGS, dict[str, Any]) or {}
         timings.setdefault("stages", {})[label] = {"seconds": round(seconds, 1), **summary}
         timings["machine"] = machine()

@@ -65,7 +65,7 @@ def settings() -> dict[str, str]:
     }
 
 
-def ensure(tell: Callable[[str], None]) -> str:
+def ensure(echo: Callable[[str], None]) -> str:
     """The address of a Prefect API that answers; sets the environment for Prefect's import."""
     for name, value in settings().items():
         os.environ.setdefault(name, value)
@@ -74,7 +74,7 @@ def ensure(tell: Callable[[str], None]) -> str:
         trouble = trouble_with(given)
         if not trouble:
             return given
-        tell(f"the Prefect server at {shown(given)} {trouble}; this run uses a server of its own")
+        echo(f"the Prefect server at {shown(given)} {trouble}; this run uses a server of its own")
     os.environ["PREFECT_API_URL"] = own()
     return os.environ["PREFECT_API_URL"]
 
@@ -94,7 +94,7 @@ def trouble_with(url: str) -> str | None:
 def own() -> str:
     """The address of our server, started when it does not run; it stays until this run has ended too."""
     LOCAL.mkdir(parents=True, exist_ok=True)
-    with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
+    with lock(LOCAL / "server.lock", wait=True, echo=lambda message: None):
         state = read_state()
         if not state or not answers(state.url):
             state = State(start(), [])
@@ -208,7 +208,7 @@ def unused(port: int) -> bool:
     state = read_state()
     if state and any(map(runs, state.pids)):
         return False
-    with lock(LOCAL / "server.lock", wait=True, tell=lambda message: None):
+    with lock(LOCAL / "server.lock", wait=True, echo=lambda message: None):
         state = read_state()
         if state and any(map(runs, state.pids)):
             return False

@@ -112,7 +112,7 @@ class Playground:
         return Played(shown, folder / row["listening"], files, text)
 
     def lineage_of(self, experiment: str) -> str:
-        """From the model back to songs, parameters and code; the reason where that cannot be told."""
+        """From the model back to songs, parameters and code; the reason where that cannot be found."""
         from tasks.lineage.show import show
 
         try:

@@ -20,7 +20,7 @@ from tasks.settings import PROFILES, Params, load, parse
 
 
 def use_profile(name: str, folder: Path | None, labels: Path | None, scale: tuple[float, float]) -> list[str]:
-    """Write profile `name` into params.yaml; lines that tell what was done and what comes next.
+    """Write profile `name` into params.yaml; lines that say what was done and what comes next.
 
     Raises:
         ParameterError: no such profile. InputError: as `find_audio`; no label table.

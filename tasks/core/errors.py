@@ -43,7 +43,7 @@ class EmoriffError(Exception):
         super().__init__("\n".join(parts))
 
     def at(self, where: object) -> Self:
-        """The same error, told of a place."""
+        """The same error, reported for a place."""
         return type(self)(self.what, where=where, expected=self.expected, got=self.got, todo=self.todo)
 
     def __reduce__(self) -> tuple[Any, ...]:

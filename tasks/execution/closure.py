@@ -19,7 +19,7 @@ from tasks.core.errors import InputError
 from tasks.core.files import digest
 
 ROOT = Path(__file__).parents[2]
-MEND = "mend the file: what depends on it cannot be told"
+MEND = "correct the file: what depends on it cannot be known"
 PLUMBING = (  # how, never which: tests/execution/test_closure.py holds them to it
     "tasks.execution",
     "tasks.core.errors",

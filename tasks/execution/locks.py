@@ -33,20 +33,20 @@ class Holder:
 
 
 @contextmanager
-def lock(path: Path, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock at `path` for the block; who holds it is told once, then waited for.
+def lock(path: Path, wait: bool, echo: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock at `path` for the block; who holds it is named once, then waited for.
 
     Raises:
         LockError: it is held and `wait` is false, or its file cannot be written.
     """
     with _opened(path) as file:
-        told = False
+        announced = False
         while not _taken(file.fileno()):
             if not wait:
                 raise LockError("another run holds the lock", where=path, got=holder(path), todo="wait for it to end")
-            if not told:
-                tell(f"waiting for another run: {holder(path)}")
-                told = True
+            if not announced:
+                echo(f"waiting for another run: {holder(path)}")
+                announced = True
             time.sleep(0.2)
         with suppress(OSError):  # a full disk: the lock holds without a name
             record = asdict(Holder(os.getpid(), " ".join(psutil.Process().cmdline())[:200]))

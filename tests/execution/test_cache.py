@@ -170,10 +170,10 @@ with lock(Path({str(file)!r}), True, print):
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(LockError, match=f"process {holder.pid}"), lock(file, wait=False, tell=print):
+        with pytest.raises(LockError, match=f"process {holder.pid}"), lock(file, wait=False, echo=print):
             pass
         holder.kill()
-    with lock(file, wait=False, tell=print):
+    with lock(file, wait=False, echo=print):
         assert file.exists()
 
 

@@ -156,7 +156,7 @@ def test_a_write_that_does_not_fit_keeps_the_old_file_and_says_what_to_do(tmp_pa
 
 def test_a_full_disk_keeps_only_the_holders_name_out_of_a_lock(tmp_path: Path) -> None:
     (tmp_path / "a.lock").write_bytes(bytes(1000))
-    with files_of(0), lock(tmp_path / "a.lock", wait=False, tell=print):
+    with files_of(0), lock(tmp_path / "a.lock", wait=False, echo=print):
         assert "not said its name" in holder(tmp_path / "a.lock")
 
 

@@ -264,11 +264,11 @@ def test_a_run_waits_for_a_dvc_at_work_and_not_for_another_program(tmp_path, mon
         repro.PATHS_LOCK.write_text(json.dumps({"read": {"a": [{"pid": os.getpid(), "cmd": "me"}]}} | by))
         said = list[str]()
 
-        def tell(message: str) -> None:
+        def echo(message: str) -> None:
             said.append(message)
             print(file=left_behind.stdin, flush=True)  # it ends
 
-        monkeypatch.setattr(repro, "tell", tell)
+        monkeypatch.setattr(repro, "echo", echo)
         repro.wait_for_dvc()
         assert not repro.is_dvc(left_behind.pid)
         assert left_behind.wait() == 0
