@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows.engine.content import Content
-from flows.engine.run import counts, hashes, run, echo
+from flows.engine.run import counts, echo, hashes, run
 from tasks.core.files import digest
 from tasks.core.layout import BASE, DATASET, model, training, work
 from tasks.execution.buckets import in_process
