@@ -12,8 +12,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 TINY: dict[str, Any] = {
     "profile": "tiny",
-    "download": {"corpus": {"n_artists": 6, "songs_per_artist": 5, "seconds": 20.0}},
-    "label": {"split": {"validation": 0.2, "test": 0.3, "salt": 4}},
+    "download": {"corpus": {"namespace": "toy", "n_artists": 6, "songs_per_artist": 5, "seconds": 20.0}},
+    "label": {"split": {"validation": 0.2, "test": 0.3, "salt": 128}},
     "dataset": {"resolution": 32},
     "base": {"demo": {"vae_steps": 4, "training": {"steps": 3, "resolution": 32, "batch": 4}}},
     "train": {"defaults": {"resolution": 32, "validation": {"every_steps": 2}, "checkpoints": {"every_steps": 2}}},
