@@ -19,7 +19,7 @@ def explain(root: Path, stage: str | None, as_json: bool) -> str:
     lines = [summary(statuses)]
     for one in (one for one in statuses if one.computes):
         lines += ["", f"{one.stage}{work(one)}"]
-        for reason in one.reasons:
+        for reason in (reason for reason in one.reasons if reason.computes):
             lines += reason_lines(reason, None if stage else SHOWN_LINES)
     idle = [one for one in statuses if one.runs and not one.computes]
     if idle:
