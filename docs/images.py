@@ -37,13 +37,13 @@ def draw(root: Path, target: Path) -> None:
     titles = {REAL: "real music", BASE: "base model", best: f"our experiment “{best}”" if best == "ours" else best}
     with tempfile.TemporaryDirectory() as folder:
         rows = collect(found, Path(folder) / "media")
-        firsts = {emotion: {clip.arm: clip for clip in clips[0]} for emotion, clips in rows.items() if clips}
+        firsts = {emotion: {clip.system: clip for clip in clips[0]} for emotion, clips in rows.items() if clips}
         figure, axes = pyplot.subplots(
             len(firsts), len(titles), figsize=(10, 1.45 * len(firsts)), sharex=True, squeeze=False, layout="constrained"
         )
         for line, (emotion, clips) in zip(axes, firsts.items(), strict=True):
-            for place, arm in zip(line, titles, strict=True):
-                show(place, clips[arm], Path(folder))
+            for place, system in zip(line, titles, strict=True):
+                show(place, clips[system], Path(folder))
             line[0].set_ylabel(f"{emotion}\nHz", fontsize=10)
         for place, title in zip(axes[0], titles.values(), strict=True):
             place.set_title(title, fontsize=11)
