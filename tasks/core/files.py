@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write to a temporary name, then rename; hashes of what is there."""
+"""Texts, tables and names of files, their hashes; digests and seeds of values."""
 
 import fnmatch
 import hashlib

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""Files that are whole or absent: a temporary name, then a rename; how bytes reach the disk, and never which."""
 
 import errno
 import filecmp

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""The parameters of evaluate."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""TODO docstring."""
+"""How the work is run: processes, buckets, this machine or a cluster."""
 
 from typing import Literal
 
