@@ -38,7 +38,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """Whether a stage would run, and why. `certain`: of itself, not only if a stage before changes its output.
+    """Whether a stage would run, and why. `certain`: it computes of itself, whatever stages before it make.
 
     A stage that would run and not compute looks through its cache: what changed decides no byte of its result.
     """
@@ -143,7 +143,7 @@ def stage_status(
     return StageStatus(
         name,
         bool(own or consequences),
-        bool(own),
+        any(reason.computes for reason in own),
         (*own, *consequences),
         n_songs(root) if works_by_song(root, stage) else None,
     )

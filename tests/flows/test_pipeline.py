@@ -86,10 +86,11 @@ def test_changed_spectrogram_parameters_run_nothing_before_and_come_back_uncompu
     assert (reproduced.folder / "data/spectrograms/manifest.parquet").read_bytes() == before
 
 
-def reword(text: str) -> str:
-    """Another comment, docstring and way to the disk, the same instructions."""
+def reword(path: Path, text: str) -> str:
+    """Another comment and docstring, in storage.py another way to the disk."""
     again = text.replace('"""', '"""In other words: ', 1) if text.startswith('"""') else text
-    return again.replace("os.replace(", "os.rename(") + "\n# a comment\n"
+    again = again.replace("os.replace(", "os.rename(") if path.name == "storage.py" else again
+    return f"{again}\n# a comment\n"
 
 
 def test_code_that_decides_nothing_computes_nothing(reproduced: Repository) -> None:
@@ -99,7 +100,7 @@ def test_code_that_decides_nothing_computes_nothing(reproduced: Repository) -> N
     before = {path: path.read_text() for path in [*sources, *others]}
     outs = {path: path.read_bytes() for path in reproduced.folder.glob("models/*/unet/*.safetensors")}
     for path in sources:
-        path.write_text(reword(before[path]))
+        path.write_text(reword(path, before[path]))
     knob = reproduced.folder / "tasks/convert/params.py"
     knob.write_text(knob.read_text().replace("    min_seconds", "    dither: bool = False\n    min_seconds", 1))
     reproduced.change({"convert": {"dither": False}})
