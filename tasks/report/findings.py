@@ -109,8 +109,8 @@ def p_text(p: float) -> str:
 
 
 def sentences(results: Results) -> list[str]:
-    """Asked, found, and what was not reached: three sentences."""
-    return [_asked(results), _found(results), _negative(results)]
+    """Asked, found, how musical it is where that was measured, and what was not reached."""
+    return [_asked(results), _found(results), *_musical(results), _negative(results)]
 
 
 def _asked(results: Results) -> str:
@@ -166,6 +166,24 @@ def _found(results: Results) -> str:
     if "chance" in results.judge:
         limits.append(f"chance is {percent(results.judge['chance'].value)}")
     return text + (f"; {', and '.join(limits)}" if limits else "") + "."
+
+
+def _musical(results: Results) -> list[str]:
+    """How far the best system's clips are from music, beside real clips and what the VAE leaves of them."""
+    best = best_system(results)
+    sets = {
+        "real clips": results.floors.get("codec", {}),
+        "real clips after the VAE": results.floors.get("codec_vae", {}),
+    }
+    named = {f"the clips of {best}": results.measures.get(best or "", {})} | sets
+    parts = [
+        f"{name} {values['notes_per_second'].value:.1f} ({values['harmonicity_db'].value:.0f} dB)"
+        for name, values in named.items()
+        if {"notes_per_second", "harmonicity_db"} <= values.keys()
+    ]
+    if best is None or len(parts) < 2:
+        return []
+    return [f"Heard as music: clear notes per second, and how far the strongest pitch stands out: {', '.join(parts)}."]
 
 
 def _negative(results: Results) -> str:

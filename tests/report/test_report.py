@@ -101,6 +101,17 @@ def test_findings_tell_the_negative_result(finished: Path) -> None:
     assert "4 training configurations" in asked
 
 
+def test_how_musical_the_clips_are_stands_beside_real_ones(finished: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(finished, tmp_path / "run")
+    metrics = json.loads((root / "reports/metrics.json").read_text())
+    for place, notes, salience in ((metrics["experiments"]["ours"], 0.0, 4.1), (metrics["floors"]["codec"], 2.3, 19.0)):
+        for name, value in (("notes_per_second", notes), ("harmonicity_db", salience)):
+            place[name] = {"value": value, "low": None, "high": None, "n": 10}
+    (root / "reports/metrics.json").write_text(json.dumps(metrics))
+    said = findings.sentences(results.load(root))[2]
+    assert "the clips of ours 0.0 (4 dB), real clips 2.3 (19 dB)" in said
+
+
 def test_too_few_artists_are_said_instead_of_an_interval(finished: Path, tmp_path: Path) -> None:
     root = shutil.copytree(finished, tmp_path / "run")
     metrics = json.loads((root / "reports/metrics.json").read_text())
