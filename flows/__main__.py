@@ -33,13 +33,13 @@ def stage_files() -> list[Path]:
 
 def _stage_command(path: Path) -> None:
     """The command of flows/STAGE.py, explained by the first line of that file."""
-    name, _, help_text = path.read_text(encoding="utf-8").split("\n", 1)[0].strip('".').partition(": ")
+    first_line = path.read_text(encoding="utf-8").split("\n", 1)[0].strip('".')
 
-    @app.command(name, help=help_text, rich_help_panel=stage_help)
+    @app.command(path.stem, help=first_line.removeprefix(f"{path.stem}: "), rich_help_panel=stage_help)
     def command() -> None:
         from flows.engine.run import stage
 
-        stage(name)
+        stage(path.stem)
 
 
 OWN_COMMANDS = ("train", "generate")  # they take an experiment, and more
