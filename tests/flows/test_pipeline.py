@@ -23,8 +23,9 @@ def ran(output: str) -> list[str]:
 
 
 def computed(output: str, stage: str) -> int:
-    """How many items of a stage were computed, by its summary line."""
-    line = next(line for line in output.split("\n") if line.startswith(f"{stage}: ") and " in " in line)
+    """How many items of a stage were computed, by its summary line (generate_base calls itself generate@base)."""
+    label = stage.replace("_", "@")
+    line = next(line for line in output.split("\n") if line.startswith(f"{label}: ") and " in " in line)
     counts = {
         name: int(count)
         for count, name in (part.split(" ", 1) for part in line.split(": ")[1].split(" in ")[0].split(", "))
