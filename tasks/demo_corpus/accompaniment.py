@@ -25,7 +25,6 @@ GROOVES: dict[str, Pattern] = {  # General MIDI key and eighths of a bar; later 
     "march": ((38, "x.xxx.xx"), (36, "x...x..."), (49, "x.......")),
 }
 TOMS = (50, 47, 45, 41)
-CRASH = 49
 
 
 def voicing(bar: Bar, style: Style, generator: np.random.Generator) -> list[int]:
